@@ -1,0 +1,120 @@
+"""What can be done beside training: show progress, evaluate, draw samples, keep checkpoints."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import Tensor
+from tqdm import tqdm
+
+from genlearn.checkpoints import load_checkpoint, newest_checkpoint, save_checkpoint
+from genlearn.errors import RunError
+from genlearn.files import remove_leftovers
+from genlearn.training import Callback, Training, evaluating
+
+
+class Progress(Callback):
+    """A progress bar on standard error, with the newest value of one quantity.
+
+    Args:
+        show: name in the history, for example "vae/loss".
+    """
+
+    def __init__(self, show: str) -> None:
+        self.show = show
+        self.bar: tqdm | None = None
+
+    def start(self, training: Training) -> None:
+        """Open the bar."""
+        # disable=None: no bar in a log file, only where someone can watch it move
+        self.bar = tqdm(total=training.steps, unit="step", dynamic_ncols=True, disable=None)
+
+    def after_step(self, training: Training) -> None:
+        """Move the bar; in a resumed run the first call covers the steps done before."""
+        self.bar.update(training.step - self.bar.n)
+        if training.history.rows and self.show in (row := training.history.rows[-1]):
+            self.bar.set_postfix_str(f"{self.show} {row[self.show]:.2f}", refresh=False)
+
+    def finish(self, training: Training) -> None:
+        """Close the bar."""
+        if self.bar is not None:
+            self.bar.close()
+
+
+class Evaluate(Callback):
+    """Log figures that cost more than a step, such as a bound on the validation split.
+
+    Args:
+        function: gives a dict of numbers; called in evaluation mode and without gradients.
+        every: steps between calls; it is also called after the last step.
+    """
+
+    def __init__(self, function: Callable[[], dict[str, float]], every: int) -> None:
+        self.function, self.every = function, every
+
+    def after_step(self, training: Training) -> None:
+        """Call the function when it is time."""
+        if _is_time(training, self.every):
+            with evaluating(*training.modules.values()):
+                training.history.add(training.step, self.function())
+
+
+class SampleGrid(Callback):
+    """Write a picture of samples now and then: ``samples-000500.png``.
+
+    Args:
+        folder: where the pictures go.
+        draw: gives images of levels, (N, C, H, W).
+        levels: number of levels.
+        every: steps between pictures; there is also one after the last step.
+    """
+
+    def __init__(self, folder: Path, draw: Callable[[], Tensor], levels: int, every: int) -> None:
+        self.folder, self.draw, self.levels, self.every = Path(folder), draw, levels, every
+
+    def after_step(self, training: Training) -> None:
+        """Write a picture when it is time."""
+        if _is_time(training, self.every):
+            from genlearn.viz import save_png, tile  # matplotlib is slow to import
+
+            with evaluating(*training.modules.values()):
+                images = self.draw()
+            save_png(tile(images, self.levels), self.folder / f"samples-{training.step:06d}.png")
+
+
+class Checkpoint(Callback):
+    """Keep the newest state in a folder, so that a run which was killed can go on exactly.
+
+    Put this callback last: what a callback after it does at the same step would be done again, or
+    not at all, on resuming.
+
+    Args:
+        folder: where the checkpoints go.
+        every: steps between checkpoints; there is also one after the last step.
+        resume: go on from the newest checkpoint, if there is one.
+    """
+
+    def __init__(self, folder: Path, every: int, resume: bool = False) -> None:
+        self.folder, self.every, self.resume = Path(folder), every, resume
+
+    def start(self, training: Training) -> None:
+        """Load the newest checkpoint, if asked to.
+
+        Raises:
+            RunError: if there is one and it is not to be continued, or it is damaged.
+        """
+        remove_leftovers(self.folder)
+        if newest := newest_checkpoint(self.folder):
+            if not self.resume:  # writing the first new one would remove it
+                raise RunError(
+                    f"{newest}: is of an earlier run; resume it or choose another folder"
+                )
+            load_checkpoint(newest, training)
+
+    def after_step(self, training: Training) -> None:
+        """Write a checkpoint when it is time."""
+        if _is_time(training, self.every):
+            save_checkpoint(self.folder, training)
+
+
+def _is_time(training: Training, every: int) -> bool:
+    return training.step % every == 0 or training.step == training.steps

@@ -1,0 +1,151 @@
+"""The command ``genlearn``. Options are made from dataclasses and signatures by tyro."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+
+import tyro
+
+from genlearn import __version__, data
+from genlearn.errors import GenlearnError, RunError
+from genlearn.recipes import RECIPES
+from genlearn.recipes.run_folder import read_head
+
+BAD_INPUT = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return 0, or 2 after one line that says what the user can put right."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    # Only training takes long enough to be continued.
+    hint = " (continue with --resume)" if arguments[:1] == ["train"] else ""
+    try:
+        _dispatch(arguments)
+    except GenlearnError as error:
+        return _complain(str(error))
+    except OSError as error:
+        where = error.filename2 or error.filename  # of a move, the place it was to go to
+        what = f"{where}: {error.strerror}" if where else str(error)
+        return _complain(f"{what}; choose another --out, or make room{hint}")
+    except KeyboardInterrupt:
+        return _complain(f"stopped{hint}")
+    return 0
+
+
+def sample(run: tyro.conf.Positional[Path], n: int = 64, seed: int = 0, out: Path | None = None):
+    """Draw images from a trained model and save them as one PNG.
+
+    Args:
+        run: folder of the run, for example runs/vae-digits.
+        n: number of images.
+        seed: another seed gives other images.
+        out: the PNG; by default RUN/samples-seed0.png, with the seed's number.
+    """
+    from genlearn import viz  # matplotlib is slow to import
+
+    if n < 1:
+        raise RunError(f"--n must be at least 1, got {n}")
+    if not 0 <= seed < 2**63:
+        raise RunError(f"--seed must be 0 … 2^63 - 1, got {seed}")
+    head = read_head(run)
+    if head.recipe not in RECIPES:
+        raise RunError(f"{run}: made by {head.recipe!r}, which this version does not know")
+    recipe = RECIPES[head.recipe]
+    images = recipe.sample(recipe.load(run), n, seed)
+    out = out or run / f"samples-seed{seed}.png"
+    viz.save_png(viz.tile(images, head.levels), out)
+    print(f"{n} images: {out}")
+
+
+def data_list() -> None:
+    """List the data sets, and which of them are on this machine."""
+    for name in data.names():
+        entry = data.ENTRIES[name]
+        state = "at hand" if data.is_at_hand(name) else f"set {data.FOLDER_VARIABLE}"
+        print(f"{name:16} {state:18} {entry.description}\n{'':35} {entry.split}")
+
+
+def _train(recipe: ModuleType, arguments: list[str], prog: str) -> None:
+    # Data set and profile decide the defaults of all other options, so they are read first.
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    # A value that is missing is left to tyro, which says so more clearly.
+    first.add_argument("--data", nargs="?", default="digits", const="digits")
+    first.add_argument("--profile", nargs="?")
+    known, _ = first.parse_known_args(arguments)
+    if known.data not in data.names():
+        data.load(known.data)  # says which names there are
+    defaults = recipe.config(known.data, known.profile)
+
+    def train(
+        config: tyro.conf.OmitArgPrefixes[recipe.Config] = defaults,
+        out: Path | None = None,
+        resume: bool = False,
+    ) -> None:
+        """Train a model, evaluate it, and draw samples.
+
+        The defaults shown here are those of the data set and profile on the same line.
+
+        Args:
+            config: settings.
+            out: folder of the run; by default runs/NAME-DATA.
+            resume: go on with a run that was interrupted.
+        """
+        folder = out or Path("runs") / f"{recipe.NAME}-{config.data}"
+        result = recipe.run(config, folder, resume=resume, progress=True)
+        for split in ("valid", "test"):
+            figures = result[split]
+            print(
+                f"{split}: bound {figures['negative_elbo_nats']:.2f} nats per image "
+                f"(± {figures['standard_error']:.2f}), {figures['bits_per_dim']:.3f} bits per "
+                f"dimension, {result['levels']} levels, {figures['images']} images"
+            )
+        print(f"samples: {folder / 'samples.png'}")
+
+    tyro.cli(train, args=arguments, prog=prog)
+
+
+def _call(function: Callable, arguments: list[str], prog: str) -> None:
+    tyro.cli(function, args=arguments, prog=prog)
+
+
+COMMANDS: dict[str, tuple[Callable[[list[str], str], None], str]] = {
+    **{
+        f"train {name}": (partial(_train, recipe), recipe.__doc__.splitlines()[0])
+        for name, recipe in RECIPES.items()
+    },
+    "sample": (partial(_call, sample), "Draw images from a trained model."),
+    "data list": (partial(_call, data_list), "List the data sets."),
+}
+
+
+def _dispatch(arguments: list[str]) -> None:
+    for name, (command, _) in COMMANDS.items():
+        words = name.split()
+        if arguments[: len(words)] == words:
+            command(arguments[len(words) :], f"genlearn {name}")
+            return
+    width = max(map(len, COMMANDS))
+    usage = "\n".join(f"  genlearn {name:{width}}  {text}" for name, (_, text) in COMMANDS.items())
+    usage = f"Train and sample deep generative models of images.\n\n{usage}\n\n"
+    usage += "Each command explains its options with --help."
+    if arguments == ["--version"]:
+        print(f"genlearn {__version__}")
+        return
+    if not arguments or {"-h", "--help"} & set(arguments):
+        print(usage)
+        return
+    raise RunError(
+        f"there is no command {' '.join(arguments[:2])!r}; there are: {', '.join(COMMANDS)}"
+    )
+
+
+def _complain(message: str) -> int:
+    print(f"genlearn: {' '.join(message.split())}", file=sys.stderr)
+    return BAD_INPUT
+
+
+if __name__ == "__main__":
+    sys.exit(main())

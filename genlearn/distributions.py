@@ -1,0 +1,138 @@
+"""Probability distributions, as torch.distributions objects.
+
+``validate_args=False`` throughout: PyTorch's own validation reads values back from the device, and
+so makes a GPU wait. What a user may get wrong is checked once, where images enter
+(:class:`genlearn.data.Split`, :func:`check_images`).
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.distributions import Bernoulli, Categorical, Distribution, Independent, Normal
+
+
+def diagonal_normal(mean: Tensor, log_std: Tensor) -> Independent:
+    """Gaussian with independent coordinates.
+
+    Args:
+        mean, log_std: shape (N, L); the standard deviation comes as its logarithm, so that a
+            network's output needs no constraint.
+
+    Returns:
+        A distribution whose ``log_prob`` has shape (N,); batch shape (N,), event shape (L,).
+    """
+    return Independent(Normal(mean, log_std.exp(), validate_args=False), 1, validate_args=False)
+
+
+def standard_normal(count: int, dim: int, device: torch.device | str = "cpu") -> Independent:
+    """N(0, I) in ``dim`` dimensions, ``count`` times: batch shape (count,), event shape (dim,)."""
+    zeros = torch.zeros(count, dim, device=device)
+    return diagonal_normal(zeros, zeros)
+
+
+class PixelLikelihood(Protocol):
+    """p(x | parameters) for images whose pixels are independent given the parameters.
+
+    Attributes:
+        levels: the values 0 … levels - 1 over which it is a probability mass.
+        parameters: how many numbers it needs for each value of the image.
+    """
+
+    levels: int
+    parameters: int
+
+    def distribution(self, parameters: Tensor) -> Distribution:
+        """Turn (N, C, H, W, parameters) into a distribution over (C, H, W), batch shape (N,)."""
+        ...
+
+    def mean(self, parameters: Tensor) -> Tensor:
+        """Return the expected level of each pixel, shape (N, C, H, W)."""
+        ...
+
+
+@dataclass(frozen=True)
+class BernoulliPixels:
+    """Black or white: one logit a pixel.
+
+    Only for images of two levels. On grey pixels the same formula is no probability: it does not
+    sum to one, and a constant image can "win".
+
+    Raises:
+        ValueError: if levels is not 2.
+    """
+
+    levels: int = 2
+    parameters: int = 1
+
+    def __post_init__(self) -> None:
+        if self.levels != 2:
+            raise ValueError(
+                f"a Bernoulli likelihood needs images of 2 levels, got {self.levels}; "
+                "use CategoricalPixels for grey levels"
+            )
+
+    def distribution(self, parameters: Tensor) -> Distribution:
+        """Turn logits (N, C, H, W, 1) into a distribution over (C, H, W)."""
+        logits = parameters.float().squeeze(-1)
+        return Independent(Bernoulli(logits=logits, validate_args=False), 3, validate_args=False)
+
+    def mean(self, parameters: Tensor) -> Tensor:
+        """Return the probability of white, shape (N, C, H, W)."""
+        return parameters.float().squeeze(-1).sigmoid()
+
+
+class CategoricalPixels:
+    """Grey levels without any order: one logit a level and pixel.
+
+    Args:
+        levels: number of values a pixel can take.
+
+    Raises:
+        ValueError: if levels is not 2 … 256.
+    """
+
+    def __init__(self, levels: int) -> None:
+        if not 2 <= levels <= 256:
+            raise ValueError(f"levels must be 2 … 256, got {levels}")
+        self.levels = self.parameters = levels
+
+    def distribution(self, parameters: Tensor) -> Distribution:
+        """Turn logits (N, C, H, W, levels) into a distribution over (C, H, W)."""
+        # float32 even under bf16 autocast: log-probabilities of many pixels are added up.
+        pixels = Categorical(logits=parameters.float(), validate_args=False)
+        return Independent(pixels, 3, validate_args=False)
+
+    def mean(self, parameters: Tensor) -> Tensor:
+        """Return the expected level, shape (N, C, H, W)."""
+        level = torch.arange(self.levels, device=parameters.device, dtype=torch.float32)
+        return parameters.float().softmax(-1) @ level
+
+
+def likelihood_for(levels: int) -> PixelLikelihood:
+    """Return the usual likelihood of images with ``levels`` levels: Bernoulli for 2."""
+    return BernoulliPixels() if levels == 2 else CategoricalPixels(levels)
+
+
+def check_images(x: Tensor, shape: tuple[int, int, int], levels: int) -> None:
+    """Check a batch of images before a likelihood is taken.
+
+    The range is looked at on the CPU alone: on another device this would make the host wait, and
+    :class:`genlearn.data.Split` has looked already.
+
+    Raises:
+        TypeError: if x is not of integer levels (uint8).
+        ValueError: if shape or range is another.
+    """
+    if x.dtype != torch.uint8:
+        raise TypeError(
+            f"images must be uint8 levels 0 … {levels - 1}, got {x.dtype}; "
+            "do not scale them, the model does"
+        )
+    if x.ndim != 4 or tuple(x.shape[1:]) != tuple(shape):
+        raise ValueError(
+            f"images must be of shape (N, {', '.join(map(str, shape))}), got {tuple(x.shape)}"
+        )
+    if x.device.type == "cpu" and x.numel() and int(x.max()) >= levels:
+        raise ValueError(f"images must have levels 0 … {levels - 1}, got {int(x.max())}")

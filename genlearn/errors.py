@@ -1,0 +1,21 @@
+"""Errors that a user can put right.
+
+Each message is one line: what happened, where, and what to do about it. The command line prints it
+and exits with code 2; a program error (a bug) keeps its traceback.
+"""
+
+
+class GenlearnError(Exception):
+    """Base of the errors below, so that callers can catch them all."""
+
+
+class DataError(GenlearnError):
+    """A data set is unknown, missing, damaged, or of the wrong shape or range."""
+
+
+class TrainingError(GenlearnError):
+    """Training cannot go on, for example because the loss is no longer finite."""
+
+
+class RunError(GenlearnError):
+    """A run folder or a checkpoint cannot be used as asked."""

@@ -1,0 +1,57 @@
+"""Files that are either whole or not there."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PREFIX = ".writing-"  # of temporary names; what a killed process left behind is recognised by it
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path``; move it into place once the block has succeeded.
+
+    The block may make a file or a folder. A reader (or a process that is killed half-way) sees the
+    old content, the new content, or nothing; never a part.
+
+    Raises:
+        OSError: from the block or the move, with ``path`` as its file name; the temporary path is
+            then removed and ``path`` is as it was.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f"{PREFIX}{os.getpid()}-{path.name}"
+    try:
+        yield temporary
+        _flush_to_disk(temporary)
+        os.replace(temporary, path)
+    except BaseException as error:
+        remove(temporary)
+        if isinstance(error, OSError) and error.errno is not None:
+            # A full disk names no file, and the temporary name means nothing to a user.
+            error.filename, error.filename2 = str(path), None
+        raise
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder with all it holds; nothing happens if it is not there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a killed process began to write in ``folder``."""
+    for path in folder.glob(f"{PREFIX}*"):
+        remove(path)
+
+
+def _flush_to_disk(path: Path) -> None:
+    # Without this a power cut after the rename may leave a whole name with an empty file.
+    for part in [path, *path.rglob("*")] if path.is_dir() else [path]:
+        if part.is_file():
+            with part.open("rb") as file:
+                os.fsync(file.fileno())

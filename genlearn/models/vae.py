@@ -1,0 +1,138 @@
+"""The variational autoencoder.
+
+Source: Kingma and Welling (2013), Auto-Encoding Variational Bayes, arXiv 1312.6114.
+"""
+
+from collections.abc import Sequence
+from math import prod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, kl_divergence
+
+from genlearn.distributions import (
+    PixelLikelihood,
+    check_images,
+    diagonal_normal,
+    likelihood_for,
+    standard_normal,
+)
+from genlearn.nets import mlp
+
+
+class Terms(NamedTuple):
+    """The bound and its two parts, nats per image, each of shape (N,); eq-vae-elbo-rate."""
+
+    elbo: Tensor
+    """reconstruction - rate; goes up."""
+    reconstruction: Tensor
+    """log p(x | z) at one z from q(z | x); goes up."""
+    rate: Tensor
+    """KL(q(z | x) ‖ p(z)), in closed form; 0 when the code says nothing about x."""
+
+
+class VAE(nn.Module):
+    """p(x, z) = p(z) p(x | z) with p(z) = N(0, I), and an approximate posterior q(z | x).
+
+    Args:
+        encoder: maps images scaled to [-1, 1], (N, C, H, W), to (N, 2 L): mean and log standard
+            deviation of q.
+        decoder: maps codes (N, L) to (N, C, H, W, P), the parameters of each pixel.
+        likelihood: says what these P numbers mean, and over how many levels.
+        shape: (C, H, W) of one image.
+        latent_dim: L.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        likelihood: PixelLikelihood,
+        shape: tuple[int, int, int],
+        latent_dim: int,
+    ) -> None:
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+        self.pixels, self.shape, self.latent_dim = likelihood, shape, latent_dim
+
+    @classmethod
+    def mlp(
+        cls,
+        shape: tuple[int, int, int],
+        levels: int,
+        *,
+        latent_dim: int = 16,
+        hidden: Sequence[int] = (256,),
+        pixel_features: int = 0,
+        dropout: float = 0.0,
+    ) -> "VAE":
+        """Build a VAE from two MLPs that mirror each other.
+
+        Args:
+            shape, levels: of the images.
+            latent_dim: dimensions of the code z.
+            hidden: widths of the encoder's hidden layers; the decoder has them in reverse.
+            pixel_features: 0 gives each pixel its parameters from the decoder's last layer. More
+                gives each pixel so many features, and one small network, shared by all pixels,
+                turns them into the parameters: far fewer weights when there are many levels.
+            dropout: share of hidden values set to zero while training.
+        """
+        likelihood = likelihood_for(levels)
+        last = pixel_features or likelihood.parameters
+        decoder = nn.Sequential(
+            mlp((latent_dim, *reversed(hidden), prod(shape) * last), dropout),
+            nn.Unflatten(1, (*shape, last)),
+        )
+        if pixel_features:
+            decoder.extend([nn.SiLU(), mlp((last, 8 * last, likelihood.parameters))])
+        encoder = nn.Sequential(nn.Flatten(), mlp((prod(shape), *hidden, 2 * latent_dim), dropout))
+        return cls(encoder, decoder, likelihood, shape, latent_dim)
+
+    @property
+    def levels(self) -> int:
+        """Number of levels over which the likelihood is a mass."""
+        return self.pixels.levels
+
+    def prior(self, count: int) -> Independent:
+        """p(z), ``count`` times: batch shape (count,), event shape (L,)."""
+        return standard_normal(count, self.latent_dim, next(self.parameters()).device)
+
+    def posterior(self, x: Tensor) -> Independent:
+        """q(z | x) for images of levels, (N, C, H, W): batch shape (N,), event shape (L,)."""
+        check_images(x, self.shape, self.levels)
+        scaled = x.float() * (2 / (self.levels - 1)) - 1
+        mean, log_std = self.encoder(scaled).float().chunk(2, dim=1)
+        return diagonal_normal(mean, log_std)
+
+    def likelihood(self, z: Tensor) -> Distribution:
+        """p(x | z) for codes (N, L): batch shape (N,), event shape (C, H, W)."""
+        return self.pixels.distribution(self.decoder(z))
+
+    def terms(self, x: Tensor, noise: Tensor | None = None) -> Terms:
+        """Return the bound and its parts, estimated with one code an image; alg-vae.
+
+        Args:
+            x: images, uint8 levels, (N, C, H, W).
+            noise: standard normal, (N, L), for z = mean + std · noise (eq-vae-reparameterised);
+                drawn here by default.
+        """
+        q = self.posterior(x)
+        z = q.rsample() if noise is None else q.base_dist.loc + q.base_dist.scale * noise
+        reconstruction = self.likelihood(z).log_prob(x.float())
+        rate = kl_divergence(q, self.prior(len(x)))
+        return Terms(reconstruction - rate, reconstruction, rate)
+
+    def elbo(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Lower bound on log p(x), nats per image, shape (N,); eq-vae-elbo-rate."""
+        return self.terms(x, noise).elbo
+
+    @torch.no_grad()
+    def sample(self, n: int) -> Tensor:
+        """Draw n images from the model: z from p(z), x from p(x | z). uint8, (n, C, H, W)."""
+        return self.likelihood(self.prior(n).sample()).sample().to(torch.uint8)
+
+    @torch.no_grad()
+    def mean_image(self, z: Tensor) -> Tensor:
+        """Expected level of each pixel given the code, float, (N, C, H, W)."""
+        return self.pixels.mean(self.decoder(z))

@@ -1,0 +1,8 @@
+"""Whole runs: settings that work, from the data to samples. One file a family of models."""
+
+from genlearn.recipes import vae
+
+RECIPES = {vae.NAME: vae}
+"""What ``genlearn train`` offers. Each module has Config, config(), run(), load(), sample()."""
+
+__all__ = ["RECIPES", "vae"]

@@ -1,0 +1,164 @@
+"""The folder of a run: what was asked, what came out, and what is needed to go on.
+
+config.toml           the settings, by which the model can be built again
+checkpoint-002000/    weights and state of the training
+history.jsonl         what was logged, one row a line
+result.json           the figures at the end
+samples.png           images drawn from the trained model
+curves.png            the history as a figure
+environment.json      where and when it was made; this file alone differs between equal runs
+"""
+
+import json
+import platform
+import subprocess
+import sys
+import tomllib
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+
+import genlearn
+from genlearn.checkpoints import newest_checkpoint
+from genlearn.errors import RunError
+from genlearn.files import written_whole
+
+Config = TypeVar("Config")  # a frozen dataclass of plain values
+
+
+class Head(NamedTuple):
+    """What a run's model was made for."""
+
+    recipe: str
+    """Name of the recipe, for example "vae"."""
+    shape: tuple[int, int, int]
+    """(C, H, W) of one image."""
+    levels: int
+    """Number of values that a pixel can take."""
+
+
+def open_run(folder: Path, head: Head, config: Any, resume: bool) -> None:
+    """Make the folder of a new run, or check that it belongs to this one.
+
+    Args:
+        folder: of the run.
+        head: recipe and images.
+        config: the settings, a flat dataclass.
+        resume: whether a run that is there is to be continued.
+
+    Raises:
+        RunError: if there is a run and it is not to be continued, or has other settings.
+    """
+    file = folder / "config.toml"
+    if not file.exists():
+        if newest_checkpoint(folder):
+            raise RunError(f"{folder}: has a checkpoint but no config.toml; choose another --out")
+        settings = {**head._asdict(), **asdict(config)}
+        _write(file, "".join(f"{key} = {_toml(value)}\n" for key, value in settings.items()))
+        return
+    if not resume:
+        raise RunError(f"{folder}: holds a run; add --resume to go on, or choose another --out")
+    if (found := read_head(folder)) != head:
+        raise RunError(f"{folder}: holds a run of {found}, not {head}; choose another --out")
+    before = read_config(folder, type(config))
+    for field in fields(config):
+        old, new = getattr(before, field.name), getattr(config, field.name)
+        if old != new:
+            raise RunError(
+                f"{file}: the run was begun with {field.name} = {old!r}, not {new!r}; "
+                "resume with the same settings, or choose another --out"
+            )
+
+
+def read_head(folder: Path) -> Head:
+    """Return recipe and images of a run.
+
+    Raises:
+        RunError: if the folder holds no run, or its config.toml is damaged.
+    """
+    match _settings(folder):
+        case {
+            "recipe": str(recipe),
+            "shape": (int(), int(), int()) as shape,
+            "levels": int(levels),
+        }:
+            return Head(recipe, shape, levels)
+    raise RunError(
+        f"{folder / 'config.toml'}: recipe, shape or levels is missing or damaged; train anew"
+    )
+
+
+def read_config(folder: Path, kind: type[Config]) -> Config:
+    """Return the settings of a run.
+
+    Raises:
+        RunError: if the file is missing or damaged, or has other settings than ``kind``.
+    """
+    file = folder / "config.toml"
+    settings = {k: v for k, v in _settings(folder).items() if k not in Head._fields}
+    if odd := {field.name for field in fields(kind)} ^ set(settings):
+        raise RunError(
+            f"{file}: missing or unknown settings ({', '.join(sorted(odd))}); "
+            "was it written by another version?"
+        )
+    for name, default in asdict(kind()).items():
+        accepted = (float, int) if isinstance(default, float) else (type(default),)
+        if type(settings[name]) not in accepted:
+            raise RunError(f"{file}: {name} = {settings[name]!r} is damaged; train anew")
+    return kind(**settings)
+
+
+def write_history(folder: Path, rows: list[dict[str, float]]) -> None:
+    """Write the history, one row a line."""
+    _write(folder / "history.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def write_result(folder: Path, result: dict[str, Any], seconds: float) -> None:
+    """Write the figures of a run, and where and when it was made."""
+    environment = {
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "seconds": round(seconds, 1),
+        "genlearn": genlearn.__version__,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "machine": f"{platform.system()} {platform.machine()}",
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "threads": torch.get_num_threads(),
+    }
+    _write(folder / "environment.json", json.dumps(environment, indent=2) + "\n")
+    _write(folder / "result.json", json.dumps(result, indent=2) + "\n")
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    file = folder / "config.toml"
+    try:
+        settings = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise RunError(f"{folder}: holds no run (there is no config.toml)") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RunError(f"{file}: damaged ({error}); train anew in another folder") from None
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+
+
+def _toml(value: Any) -> str:
+    # JSON and TOML write strings, numbers, booleans and flat lists alike.
+    return json.dumps(list(value) if isinstance(value, tuple) else value)
+
+
+def _write(file: Path, text: str) -> None:
+    with written_whole(file) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _commit() -> str:
+    """Return the commit of the source tree, with a + where it was changed; "" outside a tree."""
+    here = Path(genlearn.__file__).parent
+    describe = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+    try:
+        done = subprocess.run(describe, cwd=here, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return done.stdout.strip()

@@ -1,0 +1,14 @@
+"""Figures and widgets, all in one style."""
+
+from genlearn.viz import style
+from genlearn.viz.curves import curves
+from genlearn.viz.images import grid, save_figure, save_png, show_images, tile
+from genlearn.viz.latent import plane
+from genlearn.viz.style import subplot_mosaic, subplots
+from genlearn.viz.widgets import slider
+
+__all__ = [
+    "curves", "grid", "plane", "save_figure", "save_png", "show_images", "slider", "style",
+    "subplot_mosaic", "subplots",
+    "tile",
+]  # fmt: skip

@@ -1,0 +1,60 @@
+"""Widgets that work with a kernel and, since all frames travel along, in the static page too."""
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+
+import ipywidgets
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+
+def slider(
+    frames: Sequence[np.ndarray | Figure], captions: Sequence[str], label: str
+) -> ipywidgets.VBox:
+    """Choose one of several pictures with a slider.
+
+    Slider and pictures are linked in the browser, so no kernel is needed.
+
+    Args:
+        frames: uint8 arrays (H, W) or (H, W, 3), shown with hard pixels; or figures.
+        captions: one a frame; shown below it, and read out to those who cannot see it.
+        label: what the slider changes.
+
+    Raises:
+        ValueError: if there is not one caption for each frame.
+    """
+    if len(frames) != len(captions):
+        raise ValueError(f"{len(frames)} frames need as many captions, got {len(captions)}")
+    wide = ipywidgets.Layout(width="100%")
+    middle = len(frames) // 2
+    pictures = [
+        ipywidgets.HTML(
+            f'<img src="data:image/png;base64,{_png(frame)}" alt="{caption}" '
+            'style="image-rendering: pixelated; width: 100%; margin: 0">'
+            f"<div>{caption}</div>",
+            layout=wide,
+        )
+        for frame, caption in zip(frames, map(html.escape, captions), strict=True)
+    ]
+    stack = ipywidgets.Stack(pictures, selected_index=middle, layout=wide)
+    control = ipywidgets.IntSlider(
+        value=middle,
+        max=len(frames) - 1,
+        description=label,
+        readout=False,
+        style={"description_width": "auto"},
+    )
+    ipywidgets.jslink((control, "value"), (stack, "selected_index"))
+    return ipywidgets.VBox([control, stack], layout=wide)
+
+
+def _png(frame: np.ndarray | Figure) -> str:
+    file = io.BytesIO()
+    if isinstance(frame, Figure):
+        frame.savefig(file, format="png", dpi=130, metadata={"Software": None})
+    else:
+        Image.fromarray(frame).save(file, format="PNG")
+    return base64.b64encode(file.getvalue()).decode()
