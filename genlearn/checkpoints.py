@@ -6,7 +6,9 @@ A checkpoint is a folder ``checkpoint-000500`` with one ``NAME.safetensors`` a m
 
 import io
 import pickle
+import sys
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -41,7 +43,7 @@ def save_checkpoint(folder: Path, training: Training) -> Path:
             weights = {key: tensor.contiguous() for key, tensor in module.state_dict().items()}
             (temporary / f"{name}.safetensors").write_bytes(safetensors.torch.save(weights))
         state = io.BytesIO()
-        torch.save(training.state_dict(), state)
+        torch.save(_with_interned_strings(training.state_dict()), state)
         (temporary / "state.pt").write_bytes(state.getvalue())
     for path in older:
         if path != final:
@@ -100,6 +102,20 @@ def newest_checkpoint(folder: Path) -> Path | None:
     """Return the newest checkpoint in a folder, or None."""
     found = checkpoints(folder)
     return found[-1] if found else None
+
+
+def _with_interned_strings(value: Any) -> Any:
+    """Rebuild nested dicts and lists, so that equal states give equal bytes.
+
+    Pickle writes a string once and then refers to it, but only where it is the same object: in a
+    run that was resumed, keys read from a file and keys in the code would be two.
+    """
+    if isinstance(value, dict):
+        pairs = value.items()
+        return {_with_interned_strings(k): _with_interned_strings(v) for k, v in pairs}
+    if type(value) in (list, tuple):
+        return type(value)(_with_interned_strings(item) for item in value)
+    return sys.intern(value) if isinstance(value, str) else value
 
 
 def _first_line(error: Exception) -> str:

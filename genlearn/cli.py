@@ -27,8 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except GenlearnError as error:
         return _complain(str(error))
     except OSError as error:
-        where = error.filename2 or error.filename  # of a move, the place it was to go to
-        what = f"{where}: {error.strerror}" if where else str(error)
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         return _complain(f"{what}; choose another --out, or make room{hint}")
     except KeyboardInterrupt:
         return _complain(f"stopped{hint}")

@@ -107,7 +107,8 @@ class CategoricalPixels:
     def mean(self, parameters: Tensor) -> Tensor:
         """Return the expected level, shape (N, C, H, W)."""
         level = torch.arange(self.levels, device=parameters.device, dtype=torch.float32)
-        return parameters.float().softmax(-1) @ level
+        # A sum, not a product of matrices, which bf16 autocast would round.
+        return (parameters.float().softmax(-1) * level).sum(-1)
 
 
 def likelihood_for(levels: int) -> PixelLikelihood:

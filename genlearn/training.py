@@ -16,7 +16,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from genlearn.data import Batch, Batches, derive_seed
+from genlearn.devices import autocast, default_generators, pick_device, state_put_back
 from genlearn.errors import TrainingError
+from genlearn.history import History
 
 
 @dataclass(frozen=True)
@@ -60,37 +62,6 @@ class Objective:
     def __post_init__(self) -> None:
         groups = self.optimizer.param_groups
         self.parameters = [p for group in groups for p in group["params"] if p.requires_grad]
-
-
-class History:
-    """What was logged while training: one row a log point, plain numbers.
-
-    ``rows`` is a list of dicts, each with the key "step"; losses are means since the row before.
-    """
-
-    def __init__(self, rows: Sequence[dict[str, float]] = ()) -> None:
-        self.rows = list(rows)
-
-    def add(self, step: int, values: dict[str, float]) -> None:
-        """Add values to the row of ``step``, which is made if it is not there."""
-        if not self.rows or self.rows[-1]["step"] != step:
-            self.rows.append({"step": step})
-        self.rows[-1].update(values)
-
-    def series(self, name: str) -> tuple[list[int], list[float]]:
-        """Return steps and values of one quantity.
-
-        Raises:
-            KeyError: if nothing of that name was logged.
-        """
-        if name not in self.names():
-            raise KeyError(f"{name!r} was not logged; there are: {', '.join(self.names())}")
-        rows = [row for row in self.rows if name in row]
-        return [int(row["step"]) for row in rows], [row[name] for row in rows]
-
-    def names(self) -> list[str]:
-        """Names of all quantities that were logged."""
-        return list(dict.fromkeys(key for row in self.rows for key in row if key != "step"))
 
 
 class Callback:
@@ -149,8 +120,7 @@ class Training:
                 )
             sums.setdefault(name, []).append(value)
         self.pending.clear()
-        means = {name: math.fsum(column) / len(column) for name, column in sums.items()}
-        self.history.add(self.step, means)
+        self.history.add(self.step, {k: math.fsum(v) / len(v) for k, v in sums.items()})
 
     def state_dict(self) -> dict[str, Any]:
         """All but the weights, as numbers and tensors alone."""
@@ -209,16 +179,15 @@ def fit(
 
     Raises:
         TrainingError: if a loss stops being finite.
-        ValueError: if order, precision or accumulate is unknown, two objectives have one name, or
-            a simultaneous game repeats an objective or shares a parameter.
+        ValueError: if the settings do not exist or contradict each other.
     """
-    _check(objectives, order, accumulate, precision)
+    _check(objectives, order, accumulate)
     target = pick_device(device)
     for module in modules.values():
         module.to(target).train()
     batches = batches.to(target)
     training = Training(modules, objectives, steps)
-    generators = _default_generators(target)
+    generators = default_generators(target)
 
     def backward(objective: Objective) -> None:
         """Add up the gradient of one update, over ``accumulate`` fresh batches."""
@@ -228,7 +197,7 @@ def fit(
                 generator.manual_seed(derive_seed(seed, training.draws))
             step = Step(training.step, batches.at(training.draws), generators[-1])
             training.draws += 1
-            with _autocast(target, precision):
+            with autocast(target, precision):
                 losses = objective.loss(step)
             losses = losses if isinstance(losses, dict) else {"loss": losses}
             # A gradient belongs to its player: other parameters are left alone.
@@ -244,7 +213,7 @@ def fit(
         if objective.after_step:
             objective.after_step()
 
-    with _state_put_back(generators):
+    with state_put_back(generators):
         try:
             for callback in callbacks:
                 callback.start(training)
@@ -273,27 +242,6 @@ def fit(
     return training.history
 
 
-def pick_device(name: str = "auto") -> torch.device:
-    """Return the device of that name; "auto" takes CUDA, then MPS, then the CPU.
-
-    Raises:
-        TrainingError: if there is no such device on this machine.
-    """
-    if name.split(":")[0] not in ("auto", "cpu", "cuda", "mps"):
-        raise TrainingError(f"device {name!r} is unknown; choose auto, cpu, cuda or mps")
-    if name == "auto":
-        if torch.cuda.is_available():
-            name = "cuda"
-        else:
-            name = "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0].split(". ")[0]
-        raise TrainingError(f"device {name!r} cannot be used ({reason}); try auto or cpu") from None
-    return torch.device(name)
-
-
 @contextlib.contextmanager
 def evaluating(*modules: nn.Module) -> Iterator[None]:
     """Run a block without dropout and without gradients; then go back to the mode before."""
@@ -308,46 +256,15 @@ def evaluating(*modules: nn.Module) -> Iterator[None]:
             module.train(mode)
 
 
-def _check(objectives: Sequence[Objective], order: str, accumulate: int, precision: str) -> None:
+def _check(objectives: Sequence[Objective], order: str, accumulate: int) -> None:
     if order not in ("alternating", "simultaneous"):
         raise ValueError(f"order must be alternating or simultaneous, got {order!r}")
-    if precision not in ("fp32", "bf16"):
-        raise ValueError(f"precision must be fp32 or bf16, got {precision!r}")
     if accumulate < 1:
         raise ValueError(f"accumulate must be at least 1, got {accumulate}")
-    names = [o.name for o in objectives]
-    if len(set(names)) < len(names):
-        raise ValueError(f"objectives must have different names, got {', '.join(names)}")
+    if len({o.name for o in objectives}) < len(objectives):
+        raise ValueError("two objectives have the same name")
     if order == "simultaneous":
-        if any(o.repeat != 1 for o in objectives):
-            raise ValueError("in simultaneous order every objective has repeat=1")
         owned = [id(p) for o in objectives for p in o.parameters]
-        if len(set(owned)) < len(owned):  # the second gradient would replace the first
-            raise ValueError("in simultaneous order no parameter belongs to two objectives")
-
-
-def _autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:
-    if precision == "fp32":
-        return contextlib.nullcontext()
-    return torch.autocast(device.type, torch.bfloat16)
-
-
-def _default_generators(device: torch.device) -> list[torch.Generator]:
-    """Generators from which dropout and ``sample`` draw: the CPU's and, last, the device's."""
-    generators = [torch.default_generator]
-    if device.type == "cuda":
-        index = device.index if device.index is not None else torch.cuda.current_device()
-        generators.append(torch.cuda.default_generators[index])
-    elif device.type == "mps":
-        generators.append(torch.mps._get_default_mps_generator())  # there is no public name
-    return generators
-
-
-@contextlib.contextmanager
-def _state_put_back(generators: Sequence[torch.Generator]) -> Iterator[None]:
-    states = [generator.get_state() for generator in generators]
-    try:
-        yield
-    finally:
-        for generator, state in zip(generators, states, strict=True):
-            generator.set_state(state)
+        if len(set(owned)) < len(owned) or any(o.repeat != 1 for o in objectives):
+            # A second gradient of the same parameter would replace the first.
+            raise ValueError("in simultaneous order objectives share nothing and have repeat=1")

@@ -963,7 +963,7 @@ objective = Objective(
     adam,
     schedule=schedule,
 )
-fit(
+flat_history = fit(
     {"vae": flat},
     [objective],
     data.Batches(digits.train, 128),

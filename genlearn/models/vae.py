@@ -80,13 +80,17 @@ class VAE(nn.Module):
         """
         likelihood = likelihood_for(levels)
         last = pixel_features or likelihood.parameters
-        decoder = nn.Sequential(
-            mlp((latent_dim, *reversed(hidden), prod(shape) * last), dropout),
-            nn.Unflatten(1, (*shape, last)),
-        )
+        body = mlp((latent_dim, *reversed(hidden), prod(shape) * last), dropout)
+        decoder = nn.Sequential(body, nn.Unflatten(1, (*shape, last)))
         if pixel_features:
             decoder.extend([nn.SiLU(), mlp((last, 8 * last, likelihood.parameters))])
+            # The shared network can tell pixels apart from the first step on. Else it is the code
+            # that must say "this is a border pixel", and codes move far away from the prior.
+            nn.init.normal_(body[-1].bias)
         encoder = nn.Sequential(nn.Flatten(), mlp((prod(shape), *hidden, 2 * latent_dim), dropout))
+        # Codes begin by saying nothing: q(z | x) = p(z) for every image, and the rate is 0.
+        nn.init.zeros_(encoder[-1][-1].weight)
+        nn.init.zeros_(encoder[-1][-1].bias)
         return cls(encoder, decoder, likelihood, shape, latent_dim)
 
     @property

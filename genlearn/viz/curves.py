@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from genlearn.training import History
+from genlearn.history import History
 from genlearn.viz.style import subplots
 
 

@@ -1,0 +1,37 @@
+"""What was logged while training."""
+
+from collections.abc import Sequence
+
+
+class History:
+    """What was logged while training: one row a log point, plain numbers.
+
+    ``rows`` is a list of dicts, each with the key "step"; losses are means since the row before.
+    """
+
+    def __init__(self, rows: Sequence[dict[str, float]] = ()) -> None:
+        self.rows = list(rows)
+
+    def add(self, step: int, values: dict[str, float]) -> None:
+        """Add values to the row of ``step``, which is made if it is not there."""
+        if not self.rows or self.rows[-1]["step"] != step:
+            self.rows.append({"step": step})
+        self.rows[-1].update(values)
+
+    def series(self, name: str) -> tuple[list[int], list[float]]:
+        """Return steps and values of one quantity.
+
+        Raises:
+            KeyError: if nothing of that name was logged.
+        """
+        if name not in self.names():
+            raise KeyError(f"{name!r} was not logged; there are: {', '.join(self.names())}")
+        rows = [row for row in self.rows if name in row]
+        return [int(row["step"]) for row in rows], [row[name] for row in rows]
+
+    def __repr__(self) -> str:
+        return f"History({len(self.rows)} rows: {', '.join(self.names())})"
+
+    def names(self) -> list[str]:
+        """Names of all quantities that were logged."""
+        return list(dict.fromkeys(key for row in self.rows for key in row if key != "step"))

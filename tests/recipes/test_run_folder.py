@@ -1,0 +1,133 @@
+"""The folder of a run says what was asked, and is refused where it does not fit."""
+
+import json
+import sys
+from dataclasses import dataclass, replace
+
+import pytest
+
+from genlearn.errors import RunError
+from genlearn.recipes.run_folder import (
+    Head,
+    open_run,
+    read_config,
+    read_head,
+    write_history,
+    write_result,
+)
+
+HEAD = Head("toy", (1, 8, 8), 17)
+
+
+@dataclass(frozen=True)
+class Config:
+    """One setting of each type that a recipe has."""
+
+    data: str = 'quotes " and \\ backslash, ünïcode'
+    hidden: tuple[int, ...] = (400, 20)
+    nothing: tuple[int, ...] = ()
+    rate: float = 1e-5
+    steps: int = 10
+    seed: int = 2**63 - 1
+    flag: bool = True
+
+
+def refusal(function, *arguments) -> str:
+    with pytest.raises(RunError) as caught:
+        function(*arguments)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_settings_are_read_back_as_they_were(tmp_path):
+    open_run(tmp_path / "run", HEAD, Config(), resume=False)
+    assert read_config(tmp_path / "run", Config) == Config()
+    assert read_head(tmp_path / "run") == HEAD
+
+
+def test_a_run_is_not_overwritten_and_goes_on_with_the_same_settings_only(tmp_path):
+    open_run(tmp_path, HEAD, Config(), resume=True)  # nothing to go on with: a new run
+    before = (tmp_path / "config.toml").read_bytes()
+    assert "add --resume" in refusal(open_run, tmp_path, HEAD, Config(), False)
+    open_run(tmp_path, HEAD, Config(), resume=True)
+    changed = replace(Config(), rate=2e-5)
+    message = refusal(open_run, tmp_path, HEAD, changed, True)
+    assert "begun with rate = 1e-05, not 2e-05" in message
+    assert "recipe='toy'" in refusal(
+        open_run, tmp_path, HEAD._replace(recipe="gan"), Config(), True
+    )
+    assert "levels=17" in refusal(open_run, tmp_path, HEAD._replace(levels=2), Config(), True)
+    assert (tmp_path / "config.toml").read_bytes() == before
+
+
+def test_a_checkpoint_without_settings_is_not_taken_over(tmp_path):
+    (tmp_path / "checkpoint-000010").mkdir()
+    for resume in (False, True):
+        assert "no config.toml" in refusal(open_run, tmp_path, HEAD, Config(), resume)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-000010"]
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    for folder in (tmp_path, tmp_path / "nowhere", tmp_path / "file"):
+        assert refusal(read_head, folder) == f"{folder}: holds no run (there is no config.toml)"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("steps = 10", "steps = ten", "damaged"),
+        ("steps = 10", 'steps = "ten"', "steps = 'ten' is damaged"),
+        ("steps = 10", "steps = 10.5", "steps = 10.5 is damaged"),
+        ("flag = true", "flag = 1", "flag = 1 is damaged"),
+        ("hidden = [400, 20]", "hidden = 400", "hidden = 400 is damaged"),
+        ("steps = 10\n", "", "missing or unknown settings (steps)"),
+        ("steps = 10", "steps = 10\nbeta = 4", "missing or unknown settings (beta)"),
+        ("steps = 10", "steps = 10\nsteps = 10", "damaged"),
+        ('recipe = "toy"\n', "", "recipe, shape or levels is missing or damaged"),
+        ("levels = 17", 'levels = "17"', "recipe, shape or levels is missing or damaged"),
+        ("shape = [1, 8, 8]", "shape = [8, 8]", "recipe, shape or levels is missing or damaged"),
+    ],
+)
+def test_damaged_settings_are_refused_in_one_line(tmp_path, old, new, words):
+    open_run(tmp_path, HEAD, Config(), resume=False)
+    file = tmp_path / "config.toml"
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new), encoding="utf-8")
+
+    def read():
+        return read_head(tmp_path), read_config(tmp_path, Config)
+
+    message = refusal(read)
+    assert message.startswith(f"{file}: ")
+    assert words in message
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"\0\0", b"<html>"])
+def test_a_file_that_is_no_toml_is_refused_in_one_line(tmp_path, content):
+    (tmp_path / "config.toml").write_bytes(content)
+    assert "damaged" in refusal(read_head, tmp_path)
+
+
+def test_a_whole_number_will_do_where_a_fraction_may_stand(tmp_path):
+    open_run(tmp_path, HEAD, replace(Config(), rate=1), resume=False)
+    assert read_config(tmp_path, Config).rate == 1
+
+
+def test_the_history_is_one_row_a_line(tmp_path):
+    rows = [{"step": 2, "vae/loss": 0.1 + 0.2}, {"step": 4, "valid/loss": 1e-300}]
+    write_history(tmp_path, rows)
+    lines = (tmp_path / "history.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == rows
+
+
+def test_what_changes_between_equal_runs_stands_in_its_own_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/somewhere/bin/genlearn", "train", "vae"])
+    write_result(tmp_path, {"nats": 1.5}, seconds=12.34)
+    assert json.loads((tmp_path / "result.json").read_text()) == {"nats": 1.5}
+    environment = json.loads((tmp_path / "environment.json").read_text())
+    assert environment["command"] == "genlearn train vae"
+    assert environment["seconds"] == 12.3
+    assert {"genlearn", "commit", "python", "torch", "machine", "device"} <= set(environment)

@@ -1,0 +1,88 @@
+"""What happens beside training: when, in which mode, and what is left behind."""
+
+import io
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from genlearn.callbacks import Evaluate, Progress, SampleGrid
+from genlearn.training import Callback, Objective, fit
+
+
+@pytest.fixture
+def train(numbered):
+    """Train one number for some steps; its loss after k steps is minus k."""
+
+    def run(steps, *callbacks, log_every=2):
+        module = nn.ParameterList([torch.zeros(())])
+        optimizer = torch.optim.SGD(module.parameters(), lr=1)
+        objective = Objective("toy", lambda step: module[0] * 1, optimizer)
+        options = {"log_every": log_every, "callbacks": callbacks}
+        return fit({"m": module}, [objective], numbered(4, 2), steps, **options), module
+
+    return run
+
+
+def test_figures_are_logged_when_it_is_time_and_after_the_last_step(train):
+    seen = []
+
+    def figures():
+        seen.append(torch.is_grad_enabled())
+        return {"valid/loss": float(len(seen))}
+
+    history, _ = train(5, Evaluate(figures, every=2))
+    assert history.series("valid/loss") == ([2, 4, 5], [1.0, 2.0, 3.0])
+    assert history.rows[0] == {"step": 2, "toy/loss": -0.5, "valid/loss": 1.0}
+    assert seen == [False] * 3
+
+
+def test_figures_are_taken_in_evaluation_mode_and_training_goes_on(train):
+    modes = []
+
+    class Mode(Callback):
+        def start(self, training):
+            self.module = training.modules["m"]
+
+        def after_step(self, training):
+            modes.append(self.module.training)
+
+    mode = Mode()
+    train(2, mode, Evaluate(lambda: modes.append(mode.module.training) or {}, every=1), mode)
+    assert modes == [True, False, True] * 2
+
+
+def test_pictures_of_samples_are_written_when_it_is_time(train, tmp_path):
+    """Four images of 1 x 1: a 3 x 3 tile with its gaps, enlarged in whole blocks."""
+    draw = lambda: torch.tensor([0, 1, 2, 3]).view(4, 1, 1, 1)  # noqa: E731
+    train(5, SampleGrid(tmp_path, draw, levels=4, every=2))
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["samples-000002.png", "samples-000004.png", "samples-000005.png"]
+    pixels = np.asarray(Image.open(tmp_path / names[0]))
+    assert pixels.shape == (513, 513)
+    corners = pixels[:: 2 * 171, :: 2 * 171]
+    np.testing.assert_array_equal(corners, [[0, 85], [170, 255]])
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_the_progress_bar_shows_the_newest_value_on_a_terminal(train, monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    train(4, Progress("toy/loss"))
+    last = terminal.getvalue().split("\r")[-1]
+    assert "4/4" in last
+    assert "toy/loss -2.50" in last  # of the steps 2 and 3
+
+
+def test_there_is_no_progress_bar_in_a_log_file(train, monkeypatch):
+    file = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", file)
+    train(4, Progress("toy/loss"))
+    assert file.getvalue() == ""

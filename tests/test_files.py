@@ -1,0 +1,91 @@
+"""A file or folder is whole, or it is not there."""
+
+import errno
+import os
+
+import pytest
+
+from genlearn.files import PREFIX, remove, remove_leftovers, written_whole
+
+
+def test_a_reader_sees_the_old_content_until_the_new_is_whole(tmp_path):
+    path = tmp_path / "figure.txt"
+    path.write_text("old")
+    with written_whole(path) as temporary:
+        temporary.write_text("half")
+        assert path.read_text() == "old"
+        temporary.write_text("new")
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_is_moved_with_all_it_holds(tmp_path):
+    with written_whole(tmp_path / "deep" / "down" / "folder") as temporary:
+        (temporary / "inner").mkdir(parents=True)
+        (temporary / "inner" / "file").write_text("content")
+    assert (tmp_path / "deep/down/folder/inner/file").read_text() == "content"
+
+
+@pytest.mark.parametrize("error", [ValueError("bug"), KeyboardInterrupt(), OSError("full")])
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_an_error_leaves_everything_as_it_was(tmp_path, kind, error):
+    path = tmp_path / "result"
+    path.write_text("old")
+
+    def write_half(temporary):
+        if kind == "folder":
+            temporary.mkdir()
+            temporary = temporary / "part"
+        temporary.write_text("half")
+        raise error
+
+    with pytest.raises(type(error)), written_whole(path) as temporary:
+        write_half(temporary)
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_text() == "old"
+
+
+def test_a_full_disk_names_the_file_that_was_to_be_written(tmp_path):
+    path = tmp_path / "weights"
+    with pytest.raises(OSError, match="No space") as caught, written_whole(path):
+        raise OSError(errno.ENOSPC, "No space left on device")  # names no file, as write() does
+    assert caught.value.filename == str(path)
+
+
+def test_a_move_that_fails_keeps_the_old_content(tmp_path, monkeypatch):
+    """The new file replaces the old one in one step; there is no moment without either."""
+    path = tmp_path / "result"
+    path.write_text("old")
+
+    def fail(*_):
+        assert path.read_text() == "old"
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="Input/output"), written_whole(path) as temporary:
+        temporary.write_text("new")
+    assert [path.name for path in tmp_path.iterdir()] == ["result"]
+    assert path.read_text() == "old"
+
+
+def test_a_failed_move_names_the_place_it_was_to_go_to(tmp_path):
+    (tmp_path / "taken" / "something").mkdir(parents=True)
+    with pytest.raises(OSError, match="taken") as caught, written_whole(tmp_path / "taken") as new:
+        new.write_text("a file cannot replace a folder")
+    assert PREFIX not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_leftovers_of_a_killed_process_are_removed_and_nothing_else(tmp_path):
+    (tmp_path / f"{PREFIX}17-checkpoint-000010").mkdir()
+    (tmp_path / f"{PREFIX}17-checkpoint-000010" / "vae.safetensors").write_text("half")
+    (tmp_path / f"{PREFIX}18-result.json").write_text("half")
+    (tmp_path / "result.json").write_text("whole")
+    remove_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_removing_what_is_not_there_does_nothing(tmp_path):
+    remove(tmp_path / "nothing")
+    remove_leftovers(tmp_path / "nowhere")
+    assert list(tmp_path.iterdir()) == []
