@@ -59,7 +59,10 @@ class PPCA(nn.Module):
         return MultivariateNormal(torch.zeros_like(identity[0]), identity)
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Exact log p(x) = log N(x; m, W Wᵀ + s² I) for x (N, D), nats, shape (N,)."""
+        """Exact log p(x) = log N(x; m, W Wᵀ + s² I) for x (N, D), nats, shape (N,).
+
+        Here the integral eq-vae-marginal can be done.
+        """
         noise = (2 * self.log_noise_std).exp().expand_as(self.mean)
         return LowRankMultivariateNormal(self.mean, self.weight, noise).log_prob(x)
 
@@ -74,7 +77,7 @@ class PPCA(nn.Module):
         return MultivariateNormal(mean, precision_matrix=precision)
 
     def elbo(self, x: Tensor, q: MultivariateNormal) -> Tensor:
-        """Exact lower bound for a Gaussian q(z | x), nats, shape (N,); no sampling.
+        """Exact lower bound eq-vae-elbo for a Gaussian q(z | x), nats, shape (N,); no sampling.
 
         E_q log p(x | z) needs the mean and the covariance of q alone, since log p(x | z) is
         quadratic in z.

@@ -35,6 +35,8 @@ class Terms(NamedTuple):
 class VAE(nn.Module):
     """p(x, z) = p(z) p(x | z) with p(z) = N(0, I), and an approximate posterior q(z | x).
 
+    Images have probability eq-vae-marginal under it, which only a grid over few codes can compute.
+
     Args:
         encoder: maps images scaled to [-1, 1], (N, C, H, W), to (N, 2 L): mean and log standard
             deviation of q.
@@ -115,6 +117,8 @@ class VAE(nn.Module):
 
     def terms(self, x: Tensor, noise: Tensor | None = None) -> Terms:
         """Return the bound and its parts, estimated with one code an image; alg-vae.
+
+        The rate is exact: eq-vae-gaussian-kl.
 
         Args:
             x: images, uint8 levels, (N, C, H, W).
