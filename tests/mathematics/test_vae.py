@@ -134,6 +134,24 @@ def test_gaussian_kl_by_quadrature(mean, std):
     assert library.item() == pytest.approx(3 * formula, rel=1e-5, abs=1e-6)
 
 
+@pytest.mark.equation("eq-vae-elbo-rate", "eq-vae-reparameterised", "eq-vae-gaussian-kl")
+def test_terms_of_the_library_written_out():
+    """Three code dimensions and given noise, with no distribution object in sight."""
+    torch.manual_seed(2)
+    vae = VAE.mlp((1, 2, 2), 3, latent_dim=3, hidden=(8,))
+    x = torch.randint(0, 3, (5, 1, 2, 2), dtype=torch.uint8)
+    noise = torch.randn(5, 3)
+    with torch.no_grad():
+        mean, log_std = vae.encoder(x.float() - 1).chunk(2, 1)
+        log_probs = vae.decoder(mean + log_std.exp() * noise).log_softmax(-1)
+        terms = vae.terms(x, noise)
+    each_pixel = log_probs.gather(-1, x.long()[..., None])
+    torch.testing.assert_close(terms.reconstruction, each_pixel.sum((1, 2, 3, 4)))
+    rate = (mean**2 + (2 * log_std).exp() - 1 - 2 * log_std).sum(1) / 2
+    torch.testing.assert_close(terms.rate, rate)
+    torch.testing.assert_close(terms.elbo, terms.reconstruction - rate)
+
+
 @pytest.mark.equation("eq-vae-score", "eq-vae-reparameterised", "eq-vae-pathwise")
 def test_both_gradient_estimators_are_unbiased():
     """For f(z) = z³ and one dimension, against the derivatives of E f = µ³ + 3µσ²."""
@@ -244,6 +262,17 @@ def test_training_follows_the_gradient_of_the_bound():
     objective = Objective("vae", lambda step: -vae.elbo(step.batch[0], noise).mean(), descent)
     fit({"vae": vae}, [objective], Batches(Split(images, None, 3), 8), 1, device="cpu")
     torch.testing.assert_close(list(vae.parameters()), expected)
+
+
+@pytest.mark.equation("alg-vae")
+def test_each_epoch_brings_every_image_in_an_order_of_its_own():
+    from genlearn.data import Batches, Split
+
+    images = torch.arange(50, dtype=torch.uint8).view(-1, 1, 1, 1)
+    batches = Batches(Split(images, None, 256), 50)
+    epochs = torch.stack([batches.at(k)[0].flatten() for k in range(20)])
+    assert (epochs.sort(1).values == torch.arange(50)).all()
+    assert len(epochs.unique(dim=0)) == 20
 
 
 def test_what_squared_error_assumes():
