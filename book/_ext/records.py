@@ -98,3 +98,13 @@ def marked_tests(root: Path, mark: str) -> dict[str, list[MarkedTest]]:
 def show_test(test: MarkedTest) -> str:
     """Show a test on a page: its name, then its file."""
     return f"`{test.name}` in `{test.file}`"
+
+
+def source_sections(root: Path) -> set[str]:
+    """Ids of all sections of the source documents: S0.1, …"""
+    sources = load(root, "source_map")["sources"]
+    return {
+        f"{name}.{n}"
+        for name, source in sources.items()
+        for n in source["outline"].split()
+    }

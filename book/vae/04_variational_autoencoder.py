@@ -65,6 +65,7 @@ print(f"{len(digits.train)} training images of shape {digits.shape}")
 viz.grid(digits.train.images[:32], digits.levels)
 
 # %% [markdown]
+# (sec-vae-autoencoder)=
 # ## An autoencoder, and why it cannot sample
 #
 # An **autoencoder** squeezes an image through a bottleneck. The encoder $e$ turns the 64 pixels
@@ -144,6 +145,9 @@ for name, title, images in [
 figure
 
 # %% [markdown]
+# ```{erratum} E8
+# ```
+#
 # The reconstructions are fine, and the random codes are not. The plane on the left says why. The
 # encoder was free to put its codes anywhere, and it did: in arms and clumps with gaps between them.
 # Nothing in the loss ever looked at a code on its own. So we know how to *decode* a code, but not
@@ -223,6 +227,7 @@ figure
 # does not help either: almost all of them explain a given image so badly that they add nothing. We
 # need a hint which codes matter for *this* image.
 #
+# (sec-vae-bound)=
 # ## The bound, three ways
 #
 # Let a second network give the hint. The **encoder** proposes, for each image, a distribution over
@@ -261,6 +266,7 @@ figure
 # lesson: **it is a lower bound for every $q$**, good or bad. A worse encoder never makes the model
 # look better than it is.
 #
+# (sec-vae-gap)=
 # ### Second way: how large is the gap?
 #
 # Bayes' rule says $p(x)=p(x,z)/p(z\mid x)$ for *every* $z$: the left side does not depend on $z$ at
@@ -275,6 +281,9 @@ figure
 #   &\quad+ \E_{q(z\mid x)}\bigl[\log q(z\mid x)-\log p(z\mid x)\bigr] \\
 #   &= \ELBO(x) + \KL{q(z\mid x)}{p(z\mid x)}.
 # \end{aligned}
+# ```
+#
+# ```{erratum} E13
 # ```
 #
 # An equation, not an inequality. The lesson: **the gap is a Kullback–Leibler divergence**, from the
@@ -345,6 +354,7 @@ torch.testing.assert_close(  # third way
 # which two columns will agree?
 # ```
 #
+# (sec-vae-two-terms)=
 # ### What the bound asks for
 #
 # Write $\log p(x,z)=\log p(x\mid z)+\log p(z)$ in {eq}`eq-vae-elbo`, and the bound falls into the
@@ -361,10 +371,14 @@ torch.testing.assert_close(  # third way
 # - The **rate** is the price of a code: how many nats the encoder says about the image, beyond what
 #   the prior knew. Alone, it would make every code pure noise.
 #
+# ```{erratum} E2
+# ```
+#
 # They pull in opposite directions, *and their weights are not ours to choose*: both are measured in
 # nats, and {eq}`eq-vae-jensen` fixes their ratio at one to one. Chapter 05 will change the ratio on
 # purpose. At the end of this chapter we change it by accident, as many programs do.
 #
+# (sec-vae-rate)=
 # ## The rate in closed form
 #
 # Let the encoder propose a Gaussian with independent coordinates,
@@ -388,6 +402,9 @@ torch.testing.assert_close(  # third way
 # \KL{q(z\mid x)}{p(z)}
 #   = \tfrac12\sum_{j=1}^{L}\bigl(\mu_j^2+\sigma_j^2-1-\log\sigma_j^2\bigr).
 # $$ (eq-vae-gaussian-kl)
+#
+# ```{erratum} E14
+# ```
 #
 # Each summand is zero exactly at $\mu_j=0$, $\sigma_j=1$, where the coordinate says nothing. Forget
 # the one half, or a logarithm, and training still runs, with wrong numbers. So we check it against
@@ -640,6 +657,7 @@ for name, q in {"exact": exact, "shifted and widened": shifted}.items():
 # In a deeper model neither is guaranteed. The true posterior need not be Gaussian, and one encoder
 # network must serve all images. We measure both losses for digits below.
 #
+# (sec-vae-algorithm)=
 # ## The algorithm
 #
 # ````{prf:algorithm} Variational autoencoder
@@ -662,9 +680,13 @@ for name, q in {"exact": exact, "shifted and widened": shifted}.items():
 # **To generate**, forget the encoder: draw $z\sim\mathcal{N}(0,I)$, then $x\sim p_\theta(x\mid z)$.
 # ````
 #
+# ```{erratum} E16
+# ```
+#
 # There is one objective and one optimiser, and both networks climb the same bound. During training
 # codes come from $q(z\mid x)$; only for generating do they come from the prior.
 #
+# (sec-vae-pixel)=
 # ### What is $p(x\mid z)$ for a pixel?
 #
 # Our pixels are whole numbers from 0 to 16. So the likelihood should be a probability of these 17
@@ -677,11 +699,15 @@ for name, q in {"exact": exact, "shifted and widened": shifted}.items():
 # \text{bits per dimension} = -\frac{\log p(x)}{C\cdot H\cdot W\cdot\log 2}.
 # $$ (eq-vae-bits)
 #
+# ```{erratum} E17
+# ```
+#
 # A model that knows nothing needs $\log_2 17\approx4.09$ bits for each of our pixels. (Many programs
 # use a Bernoulli likelihood on grey pixels instead. That is no probability of grey values: it does
 # not sum to one, and its "nats" compare with nothing {cite:p}`loaiza2019`. Chapter 06 sets four
 # honest likelihoods side by side.)
 #
+# (sec-vae-scratch)=
 # ## From scratch
 #
 # Here is {prf:ref}`alg-vae` with nothing hidden. Type it; that is the point of its size.
@@ -1169,21 +1195,12 @@ viz.grid(
 # value at the start is not near (number of pixels) × log(levels) is in the wrong unit.
 # ```
 #
+# (sec-vae-distrust)=
 # ## Sentences to distrust
 #
 # VAEs are explained in many places, and some sentences about them do not survive the derivation.
-#
-# - *"The encoder maximises $\E[\log p(x\mid z)]$, the decoder maximises the rest."* There is one
-#   bound {eq}`eq-vae-elbo`, and both networks climb it together.
-# - *"$\log p(x)=\E_q[\log p(x\mid z)-\log q(z\mid x)]$."* The prior is missing, and what remains
-#   would be a bound, not an equation: compare {eq}`eq-vae-elbo` and {eq}`eq-vae-gap`.
-# - *"The decoder is trained by the KL term."* The rate {eq}`eq-vae-gaussian-kl` contains only the
-#   encoder's outputs. Its gradient with respect to the decoder is zero; the cell below looks.
-# - *"Train with codes drawn from the latent space."* In training, codes come from $q(z\mid x)$. The
-#   prior is for generating.
-# - *"The reconstruction loss is the mean squared error."* Only if you say which variance you mean:
-#   {ref}`the exercises <ex-vae-mse>` show that the weight of the squared error *is* one.
-# - *"With a squared error and no KL it is a VAE."* It is the autoencoder of our first figure.
+# Six of them stand in the boxes "Reading the sources" of this chapter; {doc}`/reading_sources`
+# collects them, each with a test. One is quickly tried: does the rate train the decoder?
 
 # %%
 terms = vae.terms(digits.train.images[:100])

@@ -273,15 +273,3 @@ def test_each_epoch_brings_every_image_in_an_order_of_its_own():
     epochs = torch.stack([batches.at(k)[0].flatten() for k in range(20)])
     assert (epochs.sort(1).values == torch.arange(50)).all()
     assert len(epochs.unique(dim=0)) == 20
-
-
-def test_what_squared_error_assumes():
-    """|x - x̂|² + β KL is 2s² times the negative bound with s² = β/2, plus a constant (exercise)."""
-    beta, dim = 0.7, 12
-    variance = beta / 2
-    constant = dim * variance * math.log(2 * math.pi * variance)
-    for squared_error, rate in [(3.0, 0.5), (0.2, 8.0)]:
-        gaussian = -squared_error / (2 * variance) - dim / 2 * math.log(2 * math.pi * variance)
-        negative_bound = -(gaussian - rate)
-        loss = squared_error + beta * rate
-        assert 2 * variance * negative_bound - constant == pytest.approx(loss)
