@@ -40,7 +40,8 @@ class Outcome(NamedTuple):
 
 def read_catalogue(path: Path) -> list[Mutation]:
     """Read the bugs of one part of the book."""
-    return [Mutation(name, **entry) for name, entry in tomllib.loads(path.read_text()).items()]
+    entries = tomllib.loads(path.read_text("utf-8"))
+    return [Mutation(name, **entry) for name, entry in entries.items()]
 
 
 def copy_package(root: Path, folder: Path) -> Path:
