@@ -1,21 +1,24 @@
 """What the general training loop costs over a loop written by hand for one model.
 
-Three programs train the same VAE (784-400-20-400-784, batches of 128 binary images) for the same
-number of steps, one after the other, again and again in one process, so that all meet the same
-machine:
+Three programs train the same VAE (784-400-20-400-784, batches of 128 binary images), each with its
+own copy of the weights:
 
-by hand     nothing of genlearn: layers, bound, order of the data and updates written out
-own loop    the library's model and loss in the loop written by hand
 fit         the library's model and loss in ``fit``
+own loop    the library's model and loss in a loop written by hand
+by hand     nothing of genlearn: layers, bound, order of the data and updates written out
 
-fit / own loop is what the loop costs; fit / by hand is what the library costs. Data lie in memory
-as uint8 in all three. The bar is 3 % for both.
+fit / own loop is what the loop costs, fit / by hand what the library costs; the bar is 3 % for
+both. The programs take turns, step by step in one process, so that all meet the same machine. Data
+lie in memory as uint8 in all three.
+
+Time is that of the one thread on the processor: nothing here waits, so on an idle machine it is the
+time on the clock, and on a busy one other programs disturb it little.
 """
 
 import argparse
 import statistics
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from time import process_time
 
 import torch
 from common.record import record
@@ -24,57 +27,69 @@ from torch.nn import functional as F
 
 from genlearn.data import Batches, Split
 from genlearn.models import VAE
-from genlearn.training import Objective, fit
+from genlearn.training import Callback, Objective, Training, fit
 
 PIXELS, HIDDEN, LATENT, BATCH = 784, 400, 20, 128
+BLOCK = 50  # steps that are timed together; fit reads its losses once in as many
 BAR = 0.03
+
+
+class Turns(Callback):
+    """After each step of ``fit``, let every other program take one; add up the time of each."""
+
+    def __init__(self, others: dict[str, Iterator[None]]) -> None:
+        self.others = others
+        self.blocks: dict[str, list[float]] = {name: [] for name in ("fit", *others)}
+
+    def start(self, training: Training) -> None:
+        self.began = process_time()
+
+    def after_step(self, training: Training) -> None:
+        if training.step % BLOCK == 1:
+            for seconds in self.blocks.values():
+                seconds.append(0.0)
+        self.take("fit")
+        for name, other in self.others.items():
+            next(other)
+            self.take(name)
+
+    def take(self, name: str) -> None:
+        now = process_time()
+        self.blocks[name][-1] += now - self.began
+        self.began = now
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=200, help="training steps a measurement")
-    parser.add_argument("--repeats", type=int, default=15, help="measurements of each program")
-    arguments = parser.parse_args()
+    parser.add_argument("--blocks", type=int, default=60, help=f"blocks of {BLOCK} steps")
+    blocks = parser.parse_args().blocks
 
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
     images = (torch.rand(60_000, 1, 28, 28, generator=generator) < 0.3).to(torch.uint8)
-    programs: dict[str, Callable[[Tensor, int], None]] = {
-        "by hand": by_hand,
-        "own loop": own_loop,
-        "fit": with_fit,
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in programs}
-    for repeat in range(-1, arguments.repeats):  # the first round warms up
-        names = list(programs)
-        for name in names if repeat % 2 else reversed(names):
-            began = time.perf_counter()
-            programs[name](images, arguments.steps)
-            if repeat >= 0:
-                seconds[name].append(time.perf_counter() - began)
+    turns = Turns({"own loop": own_loop(images), "by hand": by_hand(images)})
+    with_fit(images, (blocks + 1) * BLOCK, turns)
+    seconds = {name: values[1:] for name, values in turns.blocks.items()}  # the first warms up
 
     loop, library = (compare(seconds["fit"], seconds[name]) for name in ("own loop", "by hand"))
-    step = statistics.median(seconds["fit"]) / arguments.steps * 1000
+    steps = {name: statistics.median(v) / BLOCK * 1000 for name, v in seconds.items()}
     line = (
-        f"fit costs {loop['overhead']:+.1%} over the loop written by hand, the library "
+        f"fit costs {loop['overhead']:+.1%} over a loop written by hand, the library "
         f"{library['overhead']:+.1%} over a program without it (bar: {BAR:+.0%}; "
-        f"{step:.2f} ms a step, medians of {arguments.repeats})"
+        f"{steps['fit']:.2f} ms a step, medians of {blocks} blocks of {BLOCK} steps)"
     )
     numbers = {
         "bar": BAR,
         "fit_over_own_loop": loop,
         "fit_over_by_hand": library,
-        "milliseconds_a_step": {
-            name: round(statistics.median(values) / arguments.steps * 1000, 4)
-            for name, values in seconds.items()
-        },
+        "milliseconds_a_step": {name: round(value, 4) for name, value in steps.items()},
         "threads": 1,
     }
     record("fit_overhead", line, numbers)
 
 
 def compare(ours: list[float], theirs: list[float]) -> dict[str, float]:
-    """Ratio of medians less one, and the quartiles of the ratio over the rounds."""
+    """Ratio of medians less one, and the quartiles of the ratio over the blocks."""
     low, _, high = statistics.quantiles([a / b for a, b in zip(ours, theirs, strict=True)], n=4)
     return {
         "overhead": round(statistics.median(ours) / statistics.median(theirs) - 1, 4),
@@ -83,7 +98,20 @@ def compare(ours: list[float], theirs: list[float]) -> dict[str, float]:
     }
 
 
-def by_hand(images: Tensor, steps: int) -> None:
+def with_fit(images: Tensor, steps: int, turns: Turns) -> None:
+    vae = new_vae()
+    adam = torch.optim.Adam(vae.parameters(), lr=1e-3)
+    objective = Objective("vae", lambda step: -vae.elbo(*step.batch).mean(), adam)
+    batches = Batches(Split(images, None, 2), BATCH)
+    fit({"vae": vae}, [objective], batches, steps, device="cpu", callbacks=[turns])
+
+
+def own_loop(images: Tensor) -> Iterator[None]:
+    vae = new_vae()
+    return descend(vae, lambda x: -vae.elbo(x).mean(), images)
+
+
+def by_hand(images: Tensor) -> Iterator[None]:
     encoder = nn.Sequential(nn.Linear(PIXELS, HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, 2 * LATENT))
     decoder = nn.Sequential(nn.Linear(LATENT, HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, PIXELS))
 
@@ -95,31 +123,18 @@ def by_hand(images: Tensor, steps: int) -> None:
         rate = (mean.square() + (2 * log_std).exp() - 1 - 2 * log_std).sum() / 2
         return (error + rate) / len(x)
 
-    descend(nn.ModuleList([encoder, decoder]), loss, images, steps)
-
-
-def own_loop(images: Tensor, steps: int) -> None:
-    vae = new_vae()
-    descend(vae, lambda x: -vae.elbo(x).mean(), images, steps)
-
-
-def with_fit(images: Tensor, steps: int) -> None:
-    vae = new_vae()
-    adam = torch.optim.Adam(vae.parameters(), lr=1e-3)
-    objective = Objective("vae", lambda step: -vae.elbo(*step.batch).mean(), adam)
-    batches = Batches(Split(images, None, 2), BATCH)
-    fit({"vae": vae}, [objective], batches, steps, device="cpu")
+    return descend(nn.ModuleList([encoder, decoder]), loss, images)
 
 
 def new_vae() -> VAE:
     return VAE.mlp((1, 28, 28), 2, latent_dim=LATENT, hidden=(HIDDEN,))
 
 
-def descend(model: nn.Module, loss: Callable[[Tensor], Tensor], images: Tensor, steps: int) -> None:
-    """The loop written by hand: shuffled epochs, Adam, the mean loss read every 50 steps."""
+def descend(model: nn.Module, loss: Callable[[Tensor], Tensor], images: Tensor) -> Iterator[None]:
+    """The loop written by hand: shuffled epochs, Adam, the mean loss read once a block."""
     adam = torch.optim.Adam(model.parameters(), lr=1e-3)
-    order, place, total = torch.randperm(len(images)), 0, torch.zeros(())
-    for step in range(steps):
+    order, place, step, total = torch.randperm(len(images)), 0, 0, torch.zeros(())
+    while True:
         if place + BATCH > len(images):
             order, place = torch.randperm(len(images)), 0
         x = images[order[place : place + BATCH]]
@@ -129,9 +144,11 @@ def descend(model: nn.Module, loss: Callable[[Tensor], Tensor], images: Tensor, 
         value.backward()
         adam.step()
         total += value.detach()
-        if (step + 1) % 50 == 0:
+        step += 1
+        if step % BLOCK == 0:
             total.item()
             total.zero_()
+        yield
 
 
 if __name__ == "__main__":

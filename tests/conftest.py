@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from genlearn.data import FOLDER_VARIABLE, Batches, Split
+from genlearn.models import VAE
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -51,5 +52,20 @@ def numbered() -> Callable[..., Batches]:
     def make(count: int, size: int, seed: int = 0) -> Batches:
         images = torch.arange(count, dtype=torch.uint8).view(-1, 1, 1, 1)
         return Batches(Split(images, torch.arange(count) + 100, 256), size, seed)
+
+    return make
+
+
+@pytest.fixture
+def random_vae() -> Callable[..., VAE]:
+    """Make a VAE whose every weight is random; VAE.mlp begins with codes that say nothing."""
+
+    def make(*arguments, seed: int = 0, **options) -> VAE:
+        torch.manual_seed(seed)
+        vae = VAE.mlp(*arguments, **options)
+        with torch.no_grad():
+            for parameter in vae.parameters():
+                parameter.normal_(std=0.5)
+        return vae
 
     return make

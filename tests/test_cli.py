@@ -11,6 +11,7 @@ from PIL import Image
 
 from genlearn import __version__, data
 from genlearn.cli import COMMANDS, main
+from genlearn.errors import DataError
 from genlearn.recipes import vae
 
 TINY = [
@@ -299,6 +300,14 @@ def test_a_loss_that_is_not_finite_is_answered_in_one_line(refused):
     assert "lower the learning rate" in message
     # The checkpoint from before, if any, is whole; nothing half-written lies about.
     assert not [name for name in everything() if ".writing" in name]
+
+
+def test_a_message_of_several_lines_becomes_one(refused, monkeypatch):
+    def fails(*_, **__):
+        raise DataError("first\n   second")
+
+    monkeypatch.setattr(vae, "run", fails)
+    assert refused("train", "vae", *TINY) == "first second"
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch):

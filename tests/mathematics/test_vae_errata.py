@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.distributions import MultivariateNormal, Normal
 
-from genlearn.models import PPCA, VAE
+from genlearn.models import PPCA
 
 
 @pytest.fixture
@@ -21,9 +21,8 @@ def world():
 
 
 @pytest.fixture
-def vae_and_images():
-    torch.manual_seed(0)
-    vae = VAE.mlp((1, 2, 2), 3, latent_dim=2, hidden=(8,))
+def vae_and_images(random_vae):
+    vae = random_vae((1, 2, 2), 3, latent_dim=2, hidden=(8,))
     return vae, torch.randint(0, 3, (16, 1, 2, 2), dtype=torch.uint8)
 
 
