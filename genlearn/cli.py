@@ -60,11 +60,37 @@ def sample(run: tyro.conf.Positional[Path], n: int = 64, seed: int = 0, out: Pat
 
 
 def data_list() -> None:
-    """List the data sets, and which of them are on this machine."""
+    """List the data sets: which are on this machine, and where the others come from."""
     for name in data.names():
         entry = data.ENTRIES[name]
         state = "at hand" if data.is_at_hand(name) else f"set {data.FOLDER_VARIABLE}"
-        print(f"{name:16} {state:18} {entry.description}\n{'':35} {entry.split}")
+        size = f" {entry.source.size / 1e6:.0f} MB" if entry.source else ""
+        print(f"{name:16} {state:18} {entry.description}")
+        print(f"{'':16} {entry.origin + size:18} {entry.split}")
+
+
+def data_fetch(name: tyro.conf.Positional[str]) -> None:
+    """Download a data set into the cache, which GENLEARN_CACHE names; checksums are verified.
+
+    Args:
+        name: the set; `genlearn data list` says which can be downloaded.
+    """
+    print(f"{name}: {data.fetch(name)}")
+
+
+def data_show(name: tyro.conf.Positional[str], out: Path | None = None) -> None:
+    """Save a contact sheet as PNG: training images, a row for each class in the order of labels.
+
+    Args:
+        name: the set; `genlearn data list` says which there are.
+        out: the PNG; by default NAME.png.
+    """
+    from genlearn import viz  # matplotlib is slow to import
+
+    split = data.load(name).train
+    out = out or Path(f"{name}.png")
+    viz.save_png(viz.contact_sheet(split.images, split.labels, split.levels), out)
+    print(f"{split.name}, {len(split):,} images of {' x '.join(map(str, split.shape))}: {out}")
 
 
 def _train(recipe: ModuleType, arguments: list[str], prog: str) -> None:
@@ -117,6 +143,8 @@ COMMANDS: dict[str, tuple[Callable[[list[str], str], None], str]] = {
     },
     "sample": (partial(_call, sample), "Draw images from a trained model."),
     "data list": (partial(_call, data_list), "List the data sets."),
+    "data fetch": (partial(_call, data_fetch), "Download a data set."),
+    "data show": (partial(_call, data_show), "Save a picture of a data set."),
 }
 
 

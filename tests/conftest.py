@@ -23,9 +23,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch):
-    """No test depends on what the user has set."""
+def _plain_environment(monkeypatch, tmp_path):
+    """No test depends on what the user has set, or has downloaded."""
     monkeypatch.delenv("GENLEARN_PROFILE", raising=False)
+    monkeypatch.setenv("GENLEARN_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture

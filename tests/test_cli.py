@@ -74,7 +74,7 @@ def everything() -> list[str]:
 def test_help_names_every_command(said, arguments):
     text = said(*arguments)
     assert all(f"genlearn {name} " in text for name in COMMANDS)
-    assert set(COMMANDS) == {"train vae", "sample", "data list"}
+    assert set(COMMANDS) == {"train vae", "sample", "data list", "data fetch", "data show"}
 
 
 def test_the_version_is_printed(said):

@@ -1,29 +1,18 @@
 """The data sets that genlearn knows, by name."""
 
-import os
-import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from genlearn.data.idx import read_idx
-from genlearn.data.split import Dataset, Split
+from genlearn.data import embedded, published, sources
+from genlearn.data.download import download
+from genlearn.data.glyphs import glyphs
+from genlearn.data.places import FOLDER_VARIABLE, cache_folder, has_download, local_folder
+from genlearn.data.shapes import shapes
+from genlearn.data.sources import Source
+from genlearn.data.split import Dataset
+from genlearn.data.toys import DENSITIES
 from genlearn.errors import DataError
-
-FOLDER_VARIABLE = "GENLEARN_DATA"
-"""Environment variable that names the folder of local data sets."""
-
-
-# What np.load and zipfile raise on a damaged archive. TypeError: a file of one array is no archive;
-# MemoryError: a size in a header is wrong; RuntimeError: a bit says that the file is encrypted.
-_UNREADABLE = (
-    OSError, ValueError, KeyError, EOFError, TypeError, MemoryError, RuntimeError,
-    zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -34,22 +23,51 @@ class Entry:
     description: str
     split: str
     embedded: bool
+    """Whether it needs no file beyond the installed packages."""
     loader: Callable[[], Dataset]
+    origin: str
+    """Where it comes from, in a few words."""
+    folder: str = ""
+    """Of its files, under GENLEARN_DATA and in the cache; its name by default."""
+    source: Source | None = None
+    """What can be downloaded; None: nothing."""
 
 
 def load(name: str) -> Dataset:
-    """Load a data set.
+    """Load a data set. This never downloads anything; ``fetch`` does.
 
     Args:
-        name: one of ``names()``. ``digits`` comes with scikit-learn and needs no network; the
-            others are read from the folder that the variable GENLEARN_DATA names.
+        name: one of ``names()``. Some need no file beyond the installed packages. The others are
+            read from the folder that the variable GENLEARN_DATA names, or else from the cache.
 
     Raises:
         DataError: if the name is unknown, or a file is missing, damaged or of another shape.
     """
-    if name not in ENTRIES:
-        raise DataError(f"data set {name!r} is unknown; choose one of: {', '.join(ENTRIES)}")
-    return ENTRIES[name].loader()
+    return _entry(name).loader()
+
+
+def fetch(name: str) -> Path:
+    """Download a data set into the cache, but for what is already there.
+
+    Returns:
+        The folder of its files, which lies in the one that GENLEARN_CACHE names, or else in the
+        system's cache folder.
+
+    Raises:
+        DataError: if the set is unknown or not to be downloaded, or a file cannot be had.
+    """
+    entry = _entry(name)
+    if entry.source is None:
+        remedy = (
+            "it needs no download"
+            if entry.embedded
+            else f"it has no published checksum; put it into {entry.folder or name}/ in a folder "
+            f"that {FOLDER_VARIABLE} names"
+        )
+        raise DataError(f"{name} is not to be downloaded: {remedy}")
+    folder = cache_folder(entry.folder or name)
+    download(entry.source, folder)
+    return folder
 
 
 def names() -> list[str]:
@@ -59,94 +77,34 @@ def names() -> list[str]:
 
 def is_at_hand(name: str) -> bool:
     """Whether the files of a data set are on this machine (they may yet be damaged)."""
-    folder = os.environ.get(FOLDER_VARIABLE)
-    return ENTRIES[name].embedded or (folder is not None and (Path(folder) / name).is_dir())
+    entry = ENTRIES[name]
+    folder = entry.folder or name
+    return entry.embedded or local_folder(folder) is not None or has_download(folder, entry.source)
 
 
-def _digits() -> Dataset:
-    from sklearn.datasets import load_digits  # 0.7 s, so not at the top
-
-    digits = load_digits()
-    images = torch.tensor(digits.images, dtype=torch.uint8).unsqueeze(1)
-    labels = torch.tensor(digits.target, dtype=torch.int64)
-    return _cut("digits", images, labels, levels=17, train=1000, valid=350)
-
-
-def _idx_set(name: str) -> Dataset:
-    """60,000 training and 10,000 test images of 28x28, in the four files of MNIST."""
-    folder = _local_folder(name)
-
-    def part(prefix: str, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-        path = folder / f"{prefix}-images-idx3-ubyte.gz"
-        images, labels = read_idx(path, 3), read_idx(folder / f"{prefix}-labels-idx1-ubyte.gz", 1)
-        if images.shape != (count, 28, 28) or labels.shape != (count,):
-            raise DataError(
-                f"{path}: expected {count} images of 28 x 28 with as many labels, got "
-                f"{images.shape} and {labels.shape}; put the original files there"
-            )
-        return torch.tensor(images).unsqueeze(1), torch.tensor(labels, dtype=torch.int64)
-
-    images, labels = part("train", 60_000)
-    test_images, test_labels = part("t10k", 10_000)
-    return Dataset(
-        name,
-        train=Split(images[:50_000], labels[:50_000], 256, f"{name}/train"),
-        valid=Split(images[50_000:], labels[50_000:], 256, f"{name}/valid"),
-        test=Split(test_images, test_labels, 256, f"{name}/test"),
-    )
-
-
-def _binarized_mnist() -> Dataset:
-    """Larochelle's fixed binarisation of MNIST, bits packed eight to a byte; it has no labels."""
-    path = _local_folder("binarized-mnist") / "binarized_mnist_packed.npz"
-    counts = {"train": 50_000, "valid": 10_000, "test": 10_000}
-    splits = {}
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            packed = {part: archive[part] for part in counts}
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; put the original file there") from None
-    except _UNREADABLE as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(f"{path}: damaged ({reason}); copy or download it again") from None
-    for part, count in counts.items():
-        if packed[part].shape != (count, 98) or packed[part].dtype != np.uint8:
-            raise DataError(
-                f"{path}: {part} must be uint8 of shape ({count}, 98), got "
-                f"{packed[part].dtype} of shape {packed[part].shape}; replace the file"
-            )
-        images = torch.tensor(np.unpackbits(packed[part], axis=1)).view(count, 1, 28, 28)
-        splits[part] = Split(images, None, 2, f"binarized-mnist/{part}")
-    return Dataset("binarized-mnist", **splits)
-
-
-def _local_folder(name: str) -> Path:
-    root = os.environ.get(FOLDER_VARIABLE)
-    if not root:
+def _entry(name: str) -> Entry:
+    if name in DENSITIES:
         raise DataError(
-            f"{name} is not part of the package; set {FOLDER_VARIABLE} to a folder that holds "
-            f"{name}/ with the original files"
+            f"{name} is a density in the plane, not a set of images; draw points with "
+            f"genlearn.data.{DENSITIES[name].__name__}().sample(n)"
         )
-    folder = Path(root) / name
-    if not folder.is_dir():
-        raise DataError(
-            f"{folder}: no such folder; {FOLDER_VARIABLE} must name a folder that holds {name}/"
-        )
-    return folder
+    if name not in ENTRIES:
+        raise DataError(f"data set {name!r} is unknown; choose one of: {', '.join(ENTRIES)}")
+    return ENTRIES[name]
 
 
-def _cut(
-    name: str, images: torch.Tensor, labels: torch.Tensor, levels: int, train: int, valid: int
-) -> Dataset:
-    """Cut a set, unshuffled, into its first ``train``, the next ``valid``, and the other images."""
-    parts = {
-        "train": slice(0, train),
-        "valid": slice(train, train + valid),
-        "test": slice(train + valid, None),
-    }
-    return Dataset(
+_MNIST_SPLIT = "50,000 train, the last 10,000 of the training file valid, 10,000 test"
+
+
+def _idx_entry(name: str, description: str, source: Source) -> Entry:
+    return Entry(
         name,
-        **{key: Split(images[s], labels[s], levels, f"{name}/{key}") for key, s in parts.items()},
+        description,
+        _MNIST_SPLIT,
+        False,
+        lambda: published.idx_set(name, source),
+        "download",
+        source=source,
     )
 
 
@@ -158,28 +116,76 @@ ENTRIES = {
             "1,797 handwritten digits, 8x8, 17 grey levels",
             "rows 0-999 train, 1000-1349 valid, 1350-1796 test (other writers)",
             True,
-            _digits,
+            embedded.digits,
+            "in scikit-learn",
         ),
         Entry(
-            "mnist",
-            "70,000 handwritten digits, 28x28, 256 grey levels",
-            "50,000 train, the last 10,000 of the training file valid, 10,000 test",
-            False,
-            lambda: _idx_set("mnist"),
+            "faces",
+            "100 faces and 100 other crops, 25x25, 256 grey levels",
+            "of each kind the first 70 train, 15 valid, 15 test",
+            True,
+            embedded.faces,
+            "in scikit-image",
         ),
         Entry(
+            "patches",
+            "13,124 patches of five photographs, 32x32, colour",
+            "left 70 % of a photograph train, next 15 % valid, rest test",
+            True,
+            embedded.patches,
+            "in scikit-image",
+        ),
+        Entry(
+            "shapes",
+            "13,000 shapes with known size, angle and place, 32x32, 256 grey levels",
+            "10,000 train, 1,000 valid, 2,000 test, no combination twice",
+            True,
+            shapes,
+            "made on the fly",
+        ),
+        Entry(
+            "glyphs",
+            "14,400 digits and capitals in many fonts, 28x28, 256 grey levels",
+            "11,520 train, 1,440 valid, 1,440 test, each in fonts of its own",
+            True,
+            glyphs,
+            "made on the fly",
+        ),
+        _idx_entry("mnist", "70,000 handwritten digits, 28x28, 256 grey levels", sources.MNIST),
+        _idx_entry(
             "fashion-mnist",
             "70,000 pieces of clothing, 28x28, 256 grey levels",
-            "50,000 train, the last 10,000 of the training file valid, 10,000 test",
-            False,
-            lambda: _idx_set("fashion-mnist"),
+            sources.FASHION_MNIST,
+        ),
+        _idx_entry(
+            "kmnist", "70,000 cursive Japanese letters, 28x28, 256 grey levels", sources.KMNIST
         ),
         Entry(
             "binarized-mnist",
             "MNIST in black and white (Larochelle's fixed binarisation), no labels",
             "50,000 train, 10,000 valid, 10,000 test",
             False,
-            _binarized_mnist,
+            published.binarized_mnist,
+            "download",
+            source=sources.BINARIZED_MNIST,
+        ),
+        Entry(
+            "cifar10",
+            "60,000 photographs of ten kinds of things, 32x32, colour",
+            "45,000 train, the last 5,000 of the training files valid, 10,000 test",
+            False,
+            published.cifar10,
+            "download",
+            source=sources.CIFAR10,
+        ),
+        Entry(
+            "emoji",
+            "3,583 pictures of the Noto Emoji font on white, 32x32, colour, no labels",
+            "a tenth valid, a tenth test, variants of a picture together",
+            False,
+            published.emoji,
+            "local copy only",
+            folder=published.EMOJI_FOLDER,
         ),
     ]
 }

@@ -20,6 +20,8 @@ class Split:
         labels: int64, shape (N,), or None.
         levels: number of values that a pixel can take (binary images: 2, MNIST: 256).
         name: for messages, for example "digits/train".
+        factors: what an image was drawn from, float, shape (N, F), or None where nobody knows.
+        factor_names: what the F columns are, for example ("scale", "angle").
 
     Raises:
         DataError: if type, shape or range is another.
@@ -29,6 +31,8 @@ class Split:
     labels: Tensor | None
     levels: int
     name: str = "data"
+    factors: Tensor | None = None
+    factor_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         images, labels = self.images, self.labels
@@ -49,6 +53,12 @@ class Split:
                 f"{self.name}: labels must be int64 of shape ({len(images)},); "
                 f"got {labels.dtype} of shape {tuple(labels.shape)}"
             )
+        factors, expected = self.factors, (len(images), len(self.factor_names))
+        if factors is not None and (not factors.is_floating_point() or factors.shape != expected):
+            raise DataError(
+                f"{self.name}: factors must be floating-point of shape {expected}; "
+                f"got {factors.dtype} of shape {tuple(factors.shape)}"
+            )
 
     def __len__(self) -> int:
         return len(self.images)
@@ -62,7 +72,8 @@ class Split:
     def to(self, device: torch.device | str) -> "Split":
         """Return the split with its tensors on ``device``."""
         labels = None if self.labels is None else self.labels.to(device)
-        return replace(self, images=self.images.to(device), labels=labels)
+        factors = None if self.factors is None else self.factors.to(device)
+        return replace(self, images=self.images.to(device), labels=labels, factors=factors)
 
 
 @dataclass(frozen=True)

@@ -96,15 +96,18 @@ _LONG = {
     "evaluate_every": 5000,
     "checkpoint_every": 5000,
 }
+_GREY_28_LONG = {**_LONG, "pixel_features": 16, "steps": 100_000}
 
 # What differs from the defaults of Config, by data set and profile.
 PROFILES: dict[tuple[str, str], dict[str, Any]] = {
     ("digits", "quick"): {},
     ("digits", "full"): {},  # a larger model learns 1,000 images by heart: no better bound
     ("mnist", "quick"): _GREY_28,
-    ("mnist", "full"): {**_LONG, "pixel_features": 16, "steps": 100_000},
+    ("mnist", "full"): _GREY_28_LONG,
     ("fashion-mnist", "quick"): _GREY_28,
-    ("fashion-mnist", "full"): {**_LONG, "pixel_features": 16, "steps": 100_000},
+    ("fashion-mnist", "full"): _GREY_28_LONG,
+    **{(name, "quick"): _GREY_28 for name in ("kmnist", "glyphs")},
+    **{(name, "full"): _GREY_28_LONG for name in ("kmnist", "glyphs")},
     ("binarized-mnist", "quick"): {**_BINARY_28, "learning_rate": 1e-3, "steps": 5000},
     ("binarized-mnist", "full"): {**_LONG, "pixel_features": 0, "steps": 200_000},
 }
@@ -120,12 +123,14 @@ def config(data: str = "digits", profile: str | None = None) -> Config:
     Raises:
         RunError: if there is no such profile, or none for the data set.
     """
+    known = list(dict.fromkeys(name for name, _ in PROFILES))
+    if data not in known:
+        raise RunError(f"the recipe has no settings for {data!r}; it has: {', '.join(known)}")
     profile = profile or os.environ.get("GENLEARN_PROFILE") or "quick"
     if (data, profile) not in PROFILES:
-        known = ", ".join(p for d, p in PROFILES if d == data) or "none"
         raise RunError(
-            f"there is no profile {profile!r} (--profile or GENLEARN_PROFILE) for {data!r}; "
-            f"there are: {known}"
+            f"there is no profile {profile!r} (--profile or GENLEARN_PROFILE); there are: "
+            "quick, full"
         )
     return replace(Config(data, profile), **PROFILES[data, profile])
 

@@ -1,6 +1,7 @@
 """Figures and widgets, all in one style."""
 
 from genlearn.viz import style
+from genlearn.viz.contact_sheet import contact_sheet
 from genlearn.viz.curves import curves
 from genlearn.viz.images import grid, save_figure, save_png, show_images, tile
 from genlearn.viz.latent import plane
@@ -8,7 +9,7 @@ from genlearn.viz.style import subplot_mosaic, subplots
 from genlearn.viz.widgets import slider
 
 __all__ = [
-    "curves", "grid", "plane", "save_figure", "save_png", "show_images", "slider", "style",
-    "subplot_mosaic", "subplots",
+    "contact_sheet", "curves", "grid", "plane", "save_figure", "save_png", "show_images", "slider",
+    "style", "subplot_mosaic", "subplots",
     "tile",
 ]  # fmt: skip

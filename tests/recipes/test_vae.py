@@ -187,12 +187,20 @@ def test_settings_that_make_no_sense_are_refused(setting, words):
         replace(TINY, **setting)
 
 
-def test_every_recipe_has_both_profiles_for_every_data_set():
-    for recipe in RECIPES.values():
-        for name in data.names():
-            for profile in ("quick", "full"):
-                settings = recipe.config(name, profile)
-                assert (settings.data, settings.profile) == (name, profile)
+def test_a_data_set_has_both_profiles_or_none():
+    for name in data.names():
+        profiles = {profile for known, profile in vae.PROFILES if known == name}
+        assert profiles in (set(), {"quick", "full"})
+        for profile in profiles:
+            settings = vae.config(name, profile)
+            assert (settings.data, settings.profile) == (name, profile)
+    assert {known for known, _ in vae.PROFILES} <= set(data.names())
+
+
+def test_a_data_set_without_settings_is_refused_in_one_line():
+    """Colour under 256 free levels a pixel is out of this recipe's reach."""
+    with pytest.raises(RunError, match=r"no settings for 'patches'; it has: digits, mnist"):
+        vae.config("patches")
 
 
 def test_the_profile_comes_from_the_environment_unless_it_is_given(monkeypatch):

@@ -1,0 +1,83 @@
+"""Densities in the plane that are known exactly, to try a generative model on.
+
+Their points are no images, so they are no ``Dataset``: draw as many as you need.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Gaussians:
+    """Equally likely round Gaussians, evenly spaced on a circle."""
+
+    modes: int = 8
+    radius: float = 2.0
+    """Of the circle on which the means lie."""
+    std: float = 0.2
+    """Of each Gaussian, in every direction."""
+
+    @property
+    def extent(self) -> float:
+        """Half the side of a square around 0 that holds all but 1e-8 of the mass."""
+        return self.radius + 6 * self.std
+
+    @property
+    def means(self) -> Tensor:
+        """The centres, float32, shape (modes, 2)."""
+        angle = torch.arange(self.modes) * (2 * math.pi / self.modes)
+        return self.radius * torch.stack([angle.cos(), angle.sin()], dim=1)
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw n points, float32, shape (n, 2)."""
+        mode = torch.randint(self.modes, (n,), generator=generator)
+        return self.means[mode] + self.std * torch.randn(n, 2, generator=generator)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log density in nats at points (…, 2), shape (…)."""
+        squares = (x.unsqueeze(-2) - self.means.to(x)).square().sum(-1)
+        log_gaussian = -squares / (2 * self.std**2) - math.log(2 * math.pi * self.std**2)
+        return log_gaussian.logsumexp(-1) - math.log(self.modes)
+
+
+@dataclass(frozen=True)
+class Rings:
+    """Circles around 0, blurred by a round Gaussian; a longer one holds more mass."""
+
+    radii: tuple[float, ...] = (1.0, 2.0, 3.0)
+    std: float = 0.1
+    """Of the Gaussian."""
+
+    @property
+    def extent(self) -> float:
+        """Half the side of a square around 0 that holds all but 1e-8 of the mass."""
+        return max(self.radii) + 6 * self.std
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw n points, float32, shape (n, 2)."""
+        radii = torch.tensor(self.radii)
+        radius = radii[torch.multinomial(radii, n, replacement=True, generator=generator)]
+        angle = 2 * math.pi * torch.rand(n, generator=generator)
+        on_circle = torch.stack([radius * angle.cos(), radius * angle.sin()], dim=1)
+        return on_circle + self.std * torch.randn(n, 2, generator=generator)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log density in nats at points (…, 2), shape (…).
+
+        The average over angles of a Gaussian around a point of the circle is a Bessel function:
+        ∫ exp(z cos φ) dφ / 2π = I₀(z).
+        """
+        radii = torch.tensor(self.radii).to(x)
+        r = torch.linalg.vector_norm(x, dim=-1, keepdim=True)  # its gradient at 0 is 0, not nan
+        exponent = -((r - radii) ** 2) / (2 * self.std**2)
+        # i0e(z) = I₀(z) exp(-z), which does not overflow
+        blurred = exponent + torch.special.i0e(r * radii / self.std**2).log()
+        weights = (radii / radii.sum()).log()
+        return (weights + blurred).logsumexp(-1) - math.log(2 * math.pi * self.std**2)
+
+
+DENSITIES = {"gaussians": Gaussians, "rings": Rings}
+"""The toy densities by name."""
