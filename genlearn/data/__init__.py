@@ -8,6 +8,7 @@ from genlearn.data.sets import ENTRIES, fetch, is_at_hand, load, names
 from genlearn.data.shapes import render_shapes
 from genlearn.data.split import Dataset, Split
 from genlearn.data.toys import DENSITIES, Gaussians, Rings
+from genlearn.data.transforms import affine, dequantise, random_affine
 
 __all__ = [
     "CACHE_VARIABLE",
@@ -20,11 +21,14 @@ __all__ = [
     "Gaussians",
     "Rings",
     "Split",
+    "affine",
+    "dequantise",
     "derive_seed",
     "fetch",
     "is_at_hand",
     "load",
     "names",
+    "random_affine",
     "read_idx",
     "render_glyphs",
     "render_shapes",

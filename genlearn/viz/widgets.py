@@ -51,6 +51,11 @@ def slider(
     return ipywidgets.VBox([control, stack], layout=wide)
 
 
+def tabs(pages: dict[str, ipywidgets.Widget]) -> ipywidgets.Tab:
+    """Put widgets behind tabs, one title each; like :func:`slider`, they need no kernel."""
+    return ipywidgets.Tab(list(pages.values()), titles=list(pages))
+
+
 def _png(frame: np.ndarray | Figure) -> str:
     file = io.BytesIO()
     if isinstance(frame, Figure):

@@ -11,7 +11,7 @@ import torch
 from genlearn import data
 from genlearn.errors import RunError
 from genlearn.metrics import mean_elbo
-from genlearn.recipes import RECIPES, vae
+from genlearn.recipes import vae
 
 TINY = vae.Config(
     hidden=(8,), latent_dim=2, pixel_features=2, steps=12, batch_size=16,
