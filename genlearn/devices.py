@@ -14,7 +14,9 @@ def pick_device(name: str = "auto") -> torch.device:
     Raises:
         TrainingError: if there is no such device on this machine.
     """
-    if name.split(":")[0] not in ("auto", "cpu", "cuda", "mps"):
+    kind, _, index = name.partition(":")
+    # PyTorch takes any number after cpu, but there is one CPU.
+    if kind not in ("auto", "cpu", "cuda", "mps") or (kind == "cpu" and index not in ("", "0")):
         raise TrainingError(f"device {name!r} is unknown; choose auto, cpu, cuda or mps")
     if name == "auto":
         if torch.cuda.is_available():

@@ -5,7 +5,6 @@ so makes a GPU wait. What a user may get wrong is checked once, where images ent
 (:class:`genlearn.data.Split`, :func:`check_images`).
 """
 
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -52,7 +51,6 @@ class PixelLikelihood(Protocol):
         ...
 
 
-@dataclass(frozen=True)
 class BernoulliPixels:
     """Black or white: one logit a pixel.
 
@@ -63,13 +61,13 @@ class BernoulliPixels:
         ValueError: if levels is not 2.
     """
 
-    levels: int = 2
-    parameters: int = 1
+    levels = 2
+    parameters = 1
 
-    def __post_init__(self) -> None:
-        if self.levels != 2:
+    def __init__(self, levels: int = 2) -> None:
+        if levels != 2:
             raise ValueError(
-                f"a Bernoulli likelihood needs images of 2 levels, got {self.levels}; "
+                f"a Bernoulli likelihood needs images of 2 levels, got {levels}; "
                 "use CategoricalPixels for grey levels"
             )
 

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PREFIX = ".writing-"  # of temporary names; what a killed process left behind is recognised by it
@@ -14,7 +14,8 @@ def written_whole(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path``; move it into place once the block has succeeded.
 
     The block may make a file or a folder. A reader (or a process that is killed half-way) sees the
-    old content, the new content, or nothing; never a part.
+    old content, the new content, or nothing; never a part. Only a file is replaced: a folder must
+    not be there yet, or be empty.
 
     Raises:
         OSError: from the block or the move, with ``path`` as its file name; the temporary path is
@@ -27,6 +28,7 @@ def written_whole(path: Path) -> Iterator[Path]:
         yield temporary
         _flush_to_disk(temporary)
         os.replace(temporary, path)
+        _flush_folder(path.parent)
     except BaseException as error:
         remove(temporary)
         if isinstance(error, OSError) and error.errno is not None:
@@ -55,3 +57,14 @@ def _flush_to_disk(path: Path) -> None:
         if part.is_file():
             with part.open("rb") as file:
                 os.fsync(file.fileno())
+
+
+def _flush_folder(path: Path) -> None:
+    # Without this a power cut may undo the rename. Windows opens no folder, and some file systems
+    # flush none; the file is in place all the same.
+    with suppress(OSError):
+        folder = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

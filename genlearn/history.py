@@ -6,7 +6,8 @@ from collections.abc import Sequence
 class History:
     """What was logged while training: one row a log point, plain numbers.
 
-    ``rows`` is a list of dicts, each with the key "step"; losses are means since the row before.
+    ``rows`` is a list of dicts, each with the key "step"; losses are means since the log point
+    before.
     """
 
     def __init__(self, rows: Sequence[dict[str, float]] = ()) -> None:

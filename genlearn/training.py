@@ -21,7 +21,7 @@ from genlearn.errors import TrainingError
 from genlearn.history import History
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Step:
     """What a loss is given.
 
@@ -37,7 +37,7 @@ class Step:
     generator: torch.Generator
 
 
-@dataclass
+@dataclass(eq=False)
 class Objective:
     """A loss, and the optimiser that makes it smaller.
 
@@ -52,7 +52,7 @@ class Objective:
     """
 
     name: str
-    loss: Callable[[Step], Tensor | dict[str, Tensor]]
+    loss: Callable[[Step], Tensor | dict[str, Tensor | float]]
     optimizer: Optimizer
     repeat: int = 1
     every: int = 1
@@ -77,7 +77,7 @@ class Callback:
         """After the last step, also when an error ended the training."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Training:
     """All that changes while training; callbacks see it, checkpoints hold it.
 
@@ -97,10 +97,17 @@ class Training:
     history: History = field(default_factory=History)
     pending: list[tuple[str, int, Tensor]] = field(default_factory=list)
 
-    def record(self, objective: Objective, losses: dict[str, Tensor]) -> None:
-        """Keep the values of one update on the device, to be read at the next log point."""
+    def record(self, objective: Objective, losses: dict[str, Tensor | float]) -> None:
+        """Keep the values of one update on the device, to be read at the next log point.
+
+        Raises:
+            ValueError: if a value is not one number.
+        """
         for key, value in losses.items():
-            self.pending.append((f"{objective.name}/{key}", self.step, value.detach()))
+            name, value = f"{objective.name}/{key}", torch.as_tensor(value).detach()
+            if value.ndim:
+                raise ValueError(f"{name} must be a scalar, got shape {tuple(value.shape)}")
+            self.pending.append((name, self.step, value))
 
     def log(self) -> None:
         """Read what was recorded and add its means to the history. Here the host waits.
@@ -110,7 +117,10 @@ class Training:
         """
         if not self.pending:
             return
-        values = torch.stack([value for _, _, value in self.pending]).tolist()
+        tensors = [value for _, _, value in self.pending]
+        # Plain numbers were logged from the CPU.
+        device = max((value.device for value in tensors), key=lambda device: device.type != "cpu")
+        values = torch.stack([value.to(device) for value in tensors]).tolist()
         sums: dict[str, list[float]] = {}
         for (name, step, _), value in zip(self.pending, values, strict=True):
             if not math.isfinite(value):
@@ -181,7 +191,7 @@ def fit(
         TrainingError: if a loss stops being finite.
         ValueError: if the settings do not exist or contradict each other.
     """
-    _check(objectives, order, accumulate)
+    _check(objectives, order, accumulate, log_every)
     target = pick_device(device)
     for module in modules.values():
         module.to(target).train()
@@ -200,9 +210,9 @@ def fit(
             with autocast(target, precision):
                 losses = objective.loss(step)
             losses = losses if isinstance(losses, dict) else {"loss": losses}
+            training.record(objective, losses)
             # A gradient belongs to its player: other parameters are left alone.
             (losses["loss"] / accumulate).backward(inputs=objective.parameters)
-            training.record(objective, losses)
         if clip is not None:
             nn.utils.clip_grad_norm_(objective.parameters, clip)
 
@@ -256,11 +266,15 @@ def evaluating(*modules: nn.Module) -> Iterator[None]:
             module.train(mode)
 
 
-def _check(objectives: Sequence[Objective], order: str, accumulate: int) -> None:
+def _check(objectives: Sequence[Objective], order: str, accumulate: int, log_every: int) -> None:
     if order not in ("alternating", "simultaneous"):
         raise ValueError(f"order must be alternating or simultaneous, got {order!r}")
-    if accumulate < 1:
-        raise ValueError(f"accumulate must be at least 1, got {accumulate}")
+    counts = {"accumulate": accumulate, "log_every": log_every}
+    for o in objectives:
+        counts |= {f"{o.name}: repeat": o.repeat, f"{o.name}: every": o.every}
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"{name} must be at least 1, got {count}")
     if len({o.name for o in objectives}) < len(objectives):
         raise ValueError("two objectives have the same name")
     if order == "simultaneous":

@@ -74,6 +74,11 @@ def test_a_bernoulli_is_refused_for_other_than_two_levels(levels):
         BernoulliPixels(levels)
 
 
+def test_a_bernoulli_has_one_parameter_whatever_is_asked():
+    with pytest.raises(TypeError, match="parameters"):
+        BernoulliPixels(parameters=5)
+
+
 @pytest.mark.parametrize("levels", [1, 257])
 def test_levels_that_no_image_has_are_refused(levels):
     with pytest.raises(ValueError, match=f"2 … 256, got {levels}"):

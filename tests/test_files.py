@@ -76,6 +76,17 @@ def test_a_failed_move_names_the_place_it_was_to_go_to(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows opens no folder")
+def test_the_folder_is_flushed_after_the_move(tmp_path, monkeypatch):
+    path, flushed = tmp_path / "result", []
+    monkeypatch.setattr(
+        os, "fsync", lambda file: flushed.append((os.fstat(file).st_ino, path.exists()))
+    )
+    with written_whole(path) as temporary:
+        temporary.write_text("new")
+    assert flushed == [(path.stat().st_ino, False), (tmp_path.stat().st_ino, True)]
+
+
 def test_leftovers_of_a_killed_process_are_removed_and_nothing_else(tmp_path):
     (tmp_path / f"{PREFIX}17-checkpoint-000010").mkdir()
     (tmp_path / f"{PREFIX}17-checkpoint-000010" / "vae.safetensors").write_text("half")

@@ -34,7 +34,7 @@ MAY_KNOW["cli"] = {"recipes", "data", "viz", "genlearn"}
 MAY_KNOW["genlearn"] = BELOW
 
 HEAVY = {
-    "callbacks", "ipywidgets", "lightning_fabric", "matplotlib", "PIL", "safetensors", "skimage",
+    "ipywidgets", "lightning_fabric", "matplotlib", "PIL", "safetensors", "skimage",
     "sklearn", "tqdm", "tyro",
 }  # fmt: skip
 

@@ -13,7 +13,7 @@ from genlearn.errors import TrainingError
 from genlearn.history import History
 from genlearn.models import VAE
 from genlearn.nets import mlp
-from genlearn.training import Callback, Objective, evaluating, fit
+from genlearn.training import Callback, Objective, Step, Training, evaluating, fit
 
 
 class Number(nn.Module):
@@ -181,6 +181,34 @@ def test_all_values_of_a_loss_are_logged_as_means_since_the_row_before(batches):
     assert history.series("player/loss") == ([2, 4, 5], [0.5, 2.5, 4.0])
 
 
+def test_a_plain_number_may_be_logged(batches):
+    module = Number()
+    loss = lambda step: {"beta": 0.5, "loss": 1 * module.value}  # noqa: E731
+    history = fit({"m": module}, [descend(module, loss)], batches, 2)
+    assert history.rows == [{"step": 2, "player/beta": 0.5, "player/loss": -0.5}]
+
+
+@pytest.mark.parametrize("key", ["loss", "rate"])
+def test_a_vector_is_refused_at_once(batches, key):
+    module = Number()
+    loss = lambda step: {"loss": module.value} | {key: module.value.expand(3)}  # noqa: E731
+    with pytest.raises(ValueError, match=rf"^player/{key} must be a scalar, got shape \(3,\)$"):
+        fit({"m": module}, [descend(module, loss)], batches, 2)
+    assert module.value.item() == 0
+
+
+def test_what_holds_tensors_can_be_compared(batches):
+    """Each is equal to itself alone; PyTorch has no single answer for two tensors."""
+    steps = [Step(0, batches.at(0), torch.default_generator) for _ in range(2)]
+    module = Number()
+    objectives = [Objective("a", module.forward, descend(module, None).optimizer)] * 2
+    trainings = [Training({}, objectives, 1, pending=[("a", 0, torch.ones(2))]) for _ in range(2)]
+    splits = [batches.split, replace(batches.split)]
+    for first, second in (steps, objectives, trainings, splits):
+        assert first == first
+        assert first != second
+
+
 def test_a_name_that_was_not_logged_is_answered_with_those_that_were():
     history = History([{"step": 1, "vae/loss": 2.0}])
     with pytest.raises(KeyError, match="'gan/loss' was not logged; there are: vae/loss"):
@@ -332,6 +360,7 @@ def test_auto_takes_cuda_then_mps_then_the_cpu(monkeypatch):
     [
         ("gpu", "device 'gpu' is unknown; choose auto, cpu, cuda or mps"),
         ("meta", "unknown"),
+        ("cpu:3", "device 'cpu:3' is unknown"),
         ("", "unknown"),
         ("cuda:99", "device 'cuda:99' cannot be used"),
         ("cuda:one", "cannot be used"),
@@ -380,6 +409,7 @@ def test_the_host_waits_for_the_device_at_log_points_alone():
         ({"order": "simultanous"}, "alternating or simultaneous, got 'simultanous'"),
         ({"precision": "fp16"}, "fp32 or bf16, got 'fp16'"),
         ({"accumulate": 0}, "accumulate must be at least 1, got 0"),
+        ({"log_every": 0}, "log_every must be at least 1, got 0"),
     ],
 )
 def test_settings_that_do_not_exist_are_refused(batches, options, words):
@@ -387,6 +417,14 @@ def test_settings_that_do_not_exist_are_refused(batches, options, words):
     with pytest.raises(ValueError, match=words):
         fit({"m": module}, [descend(module, lambda step: module.value)], batches, 1, **options)
     assert module.value.item() == 0
+
+
+@pytest.mark.parametrize("setting", ["repeat", "every"])
+def test_an_objective_that_never_acts_is_refused(batches, setting):
+    module = Number()
+    objective = descend(module, lambda step: module.value, **{setting: 0})
+    with pytest.raises(ValueError, match=f"^player: {setting} must be at least 1, got 0$"):
+        fit({"m": module}, [objective], batches, 1)
 
 
 @pytest.mark.parametrize(

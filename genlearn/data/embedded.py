@@ -16,7 +16,7 @@ PATCH = 32  # pixels
 
 
 def digits() -> Dataset:
-    """Cut scikit-learn's digits, unshuffled: the test part is by other writers."""
+    """Cut scikit-learn's digits, unshuffled: the test part is probably by other writers."""
     from sklearn.datasets import load_digits  # 0.7 s, so not at the top
 
     recorded = load_digits()

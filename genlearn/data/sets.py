@@ -114,7 +114,7 @@ ENTRIES = {
         Entry(
             "digits",
             "1,797 handwritten digits, 8x8, 17 grey levels",
-            "rows 0-999 train, 1000-1349 valid, 1350-1796 test (other writers)",
+            "rows 0-999 train, 1000-1349 valid, 1350-1796 test (probably other writers)",
             True,
             embedded.digits,
             "in scikit-learn",

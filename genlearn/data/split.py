@@ -8,7 +8,7 @@ from torch import Tensor
 from genlearn.errors import DataError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Split:
     """One part of a data set: images and, where there are any, their labels.
 

@@ -60,7 +60,12 @@ def mean_elbo(
 
     Returns:
         Mean (goes up), its standard error over images, and the number of images.
+
+    Raises:
+        ValueError: if there are fewer than 2 images, which have no standard error.
     """
+    if len(split) < 2:
+        raise ValueError(f"a standard error needs at least 2 images, got {len(split)}")
     generator = torch.Generator().manual_seed(seed)
     device = next(model.parameters()).device
     bounds = []

@@ -36,7 +36,7 @@ class PPCA(nn.Module):
         The noise variance is the mean of the eigenvalues left over.
 
         Raises:
-            ValueError: unless 1 <= latent_dim < D.
+            ValueError: unless 1 <= latent_dim < D, or if no noise is left over.
         """
         dim = x.shape[1]
         if not 1 <= latent_dim < dim:
@@ -45,8 +45,14 @@ class PPCA(nn.Module):
         covariance = (x - mean).T @ (x - mean) / len(x)
         eigenvalues, eigenvectors = torch.linalg.eigh(covariance)  # in ascending order
         noise = eigenvalues[:-latent_dim].mean()
-        scale = (eigenvalues[-latent_dim:] - noise).sqrt()
-        model = cls(dim, latent_dim).to(x.dtype)
+        if noise <= 10 * torch.finfo(x.dtype).eps * eigenvalues[-1]:  # 0 but for rounding
+            raise ValueError(
+                "x lies in a subspace of latent_dim dimensions: no noise is left to fit"
+            )
+        scale = (eigenvalues[-latent_dim:] - noise).clamp(min=0).sqrt()
+        with torch.device("meta"):  # no values yet, so no random number is drawn
+            model = cls(dim, latent_dim)
+        model.to(x.dtype).to_empty(device=x.device)
         with torch.no_grad():
             model.weight.copy_(eigenvectors[:, -latent_dim:] * scale)
             model.mean.copy_(mean)

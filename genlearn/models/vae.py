@@ -132,7 +132,10 @@ class VAE(nn.Module):
         return Terms(reconstruction - rate, reconstruction, rate)
 
     def elbo(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Lower bound on log p(x), nats per image, shape (N,); eq-vae-elbo-rate."""
+        """Lower bound on log p(x), nats per image, shape (N,); eq-vae-elbo-rate.
+
+        It is an unbiased estimate of the bound with one code an image, and can lie above log p(x).
+        """
         return self.terms(x, noise).elbo
 
     @torch.no_grad()

@@ -115,8 +115,10 @@ def write_history(folder: Path, rows: list[dict[str, float]]) -> None:
     _write(folder / "history.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
 
-def write_result(folder: Path, result: dict[str, Any], seconds: float) -> None:
-    """Write the figures of a run, and where and when it was made."""
+def write_result(
+    folder: Path, result: dict[str, Any], seconds: float, device: torch.device
+) -> None:
+    """Write the figures of a run, and where (on which device) and when it was made."""
     environment = {
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "seconds": round(seconds, 1),
@@ -125,7 +127,7 @@ def write_result(folder: Path, result: dict[str, Any], seconds: float) -> None:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "machine": f"{platform.system()} {platform.machine()}",
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),
     }
     _write(folder / "environment.json", json.dumps(environment, indent=2) + "\n")
@@ -140,6 +142,8 @@ def _settings(folder: Path) -> dict[str, Any]:
         raise RunError(f"{folder}: holds no run (there is no config.toml)") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RunError(f"{file}: damaged ({error}); train anew in another folder") from None
+    except OSError as error:  # not for reading, or no file
+        raise RunError(f"{file}: {error.strerror}; check the path") from None
     return {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
 
 

@@ -12,7 +12,7 @@ import torch
 from genlearn import data
 from genlearn.callbacks import Checkpoint, Evaluate, Progress, SampleGrid
 from genlearn.checkpoints import load_weights, newest_checkpoint
-from genlearn.devices import pick_device
+from genlearn.devices import default_generators, pick_device, state_put_back
 from genlearn.errors import RunError
 from genlearn.history import History
 from genlearn.metrics import bits_per_dim, mean_elbo
@@ -137,15 +137,16 @@ def config(data: str = "digits", profile: str | None = None) -> Config:
 
 def build(config: Config, shape: tuple[int, int, int], levels: int) -> VAE:
     """Make the untrained model of these settings, for images of a shape and number of levels."""
-    torch.manual_seed(config.seed)
-    return VAE.mlp(
-        shape,
-        levels,
-        latent_dim=config.latent_dim,
-        hidden=config.hidden,
-        pixel_features=config.pixel_features,
-        dropout=config.dropout,
-    )
+    with state_put_back([torch.default_generator]):
+        torch.default_generator.manual_seed(config.seed)
+        return VAE.mlp(
+            shape,
+            levels,
+            latent_dim=config.latent_dim,
+            hidden=config.hidden,
+            pixel_features=config.pixel_features,
+            dropout=config.dropout,
+        )
 
 
 def train(
@@ -203,7 +204,7 @@ def run(
 
     began = time.perf_counter()
     torch.set_num_threads(config.threads)
-    pick_device(config.device)  # an error here leaves no folder behind
+    device = pick_device(config.device)  # an error here leaves no folder behind
     dataset = data.load(config.data)
     open_run(folder, Head(NAME, dataset.shape, dataset.levels), config, resume)
     model = build(config, dataset.shape, dataset.levels)
@@ -218,10 +219,10 @@ def run(
     history = train(config, dataset, model, tuple(callbacks))
 
     result: dict[str, Any] = {"data": config.data, "levels": dataset.levels}
-    for split in (dataset.valid, dataset.test):
+    for name, split in {"valid": dataset.valid, "test": dataset.test}.items():
         # Many codes an image where there are few images; beyond 5,000 the images' own spread rules.
         bound = mean_elbo(model, split, repeats=max(1, 5000 // len(split)))
-        result[split.name.split("/")[1]] = {
+        result[name] = {
             "negative_elbo_nats": round(-bound.mean, 3),
             "standard_error": round(bound.standard_error, 3),
             "bits_per_dim": round(bits_per_dim(bound.mean, model), 4),
@@ -233,7 +234,7 @@ def run(
         folder / "curves.png",
     )
     write_history(folder, history.rows)
-    write_result(folder, result, time.perf_counter() - began)
+    write_result(folder, result, time.perf_counter() - began, device)
     return result
 
 
@@ -254,6 +255,8 @@ def load(folder: Path) -> VAE:
 
 def sample(model: VAE, n: int, seed: int) -> torch.Tensor:
     """Draw n images, the same ones for the same seed; uint8, (n, C, H, W)."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    generators = default_generators(next(model.parameters()).device)
+    with state_put_back(generators):
+        for generator in generators:
+            generator.manual_seed(seed)
         return model.sample(n)

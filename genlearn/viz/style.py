@@ -43,7 +43,8 @@ def subplots(
 ) -> tuple[Figure, Any]:
     """Make a figure in the book's style, as wide as the text, with a grid of axes.
 
-    The figure is shown only where it is the value of a cell.
+    The figure is shown only where it is the value of a cell. The style is left in matplotlib's
+    global ``rcParams``: what is drawn into the figure later takes its fonts and lines from there.
 
     Args:
         rows, columns: of axes.

@@ -33,7 +33,8 @@ def slider(
     pictures = [
         ipywidgets.HTML(
             f'<img src="data:image/png;base64,{_png(frame)}" alt="{caption}" '
-            'style="image-rendering: pixelated; width: 100%; margin: 0">'
+            'style="image-rendering: pixelated; width: 100%; '
+            f'max-width: {_width(frame)}; margin: 0">'
             f"<div>{caption}</div>",
             layout=wide,
         )
@@ -54,6 +55,12 @@ def slider(
 def tabs(pages: dict[str, ipywidgets.Widget]) -> ipywidgets.Tab:
     """Put widgets behind tabs, one title each; like :func:`slider`, they need no kernel."""
     return ipywidgets.Tab(list(pages.values()), titles=list(pages))
+
+
+def _width(frame: np.ndarray | Figure) -> str:
+    """Width at which a frame is at most 18 lines of text high."""
+    width, height = frame.get_size_inches() if isinstance(frame, Figure) else frame.shape[1::-1]
+    return f"{18 * width / height:.0f}em"
 
 
 def _png(frame: np.ndarray | Figure) -> str:

@@ -74,6 +74,11 @@ def test_the_estimate_is_that_of_a_plain_loop_over_images():
     assert estimate.standard_error == pytest.approx(bounds.std(ddof=1) / 6**0.5, rel=1e-5)
 
 
+def test_one_image_has_no_standard_error():
+    with pytest.raises(ValueError, match="at least 2 images, got 1"):
+        mean_elbo(Toy(), Split(VALUES[:1], None, 256))
+
+
 @pytest.mark.parametrize(("levels", "bits"), [(2, 1), (16, 4), (256, 8)])
 def test_a_uniform_model_costs_the_bits_of_its_levels(levels, bits):
     model = VAE.mlp((3, 4, 5), levels)

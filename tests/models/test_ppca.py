@@ -113,6 +113,40 @@ def test_a_number_of_dimensions_that_leaves_no_noise_is_refused(latent_dim):
         PPCA.maximum_likelihood(training_set(), latent_dim)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("dim", [4, 64])
+def test_data_without_noise_are_refused(dtype, dim):
+    """Also where rounding leaves a little of it."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(500, 2, dtype=dtype, generator=generator)
+    x = x @ torch.randn(2, dim, dtype=dtype, generator=generator) + 3
+    PPCA.maximum_likelihood(x, 1)
+    for latent_dim in (2, 3):
+        with pytest.raises(ValueError, match="no noise is left to fit"):
+            PPCA.maximum_likelihood(x, latent_dim)
+    with pytest.raises(ValueError, match="no noise is left to fit"):
+        PPCA.maximum_likelihood(torch.ones_like(x), 2)
+
+
+def test_equal_variances_leave_no_direction():
+    """An eigenvalue can fall below the mean of the smaller ones by rounding alone."""
+    x = torch.cat([torch.eye(7), -torch.eye(7)])
+    for latent_dim in range(1, 7):
+        model = PPCA.maximum_likelihood(x, latent_dim)
+        assert all(p.isfinite().all() for p in model.parameters())
+        torch.testing.assert_close(
+            model.weight.detach(), torch.zeros(7, latent_dim), atol=1e-3, rtol=0
+        )
+
+
+def test_maximum_likelihood_draws_nothing_and_keeps_the_type():
+    state = torch.get_rng_state()
+    for dtype in (torch.float32, torch.float64):
+        model = PPCA.maximum_likelihood(training_set().to(dtype), LATENT)
+        assert {p.dtype for p in model.parameters()} == {dtype}
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_samples_have_the_models_mean_and_covariance(model):
     w, m, s2 = moments(model)
     torch.manual_seed(0)

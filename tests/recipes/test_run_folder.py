@@ -5,6 +5,7 @@ import sys
 from dataclasses import dataclass, replace
 
 import pytest
+import torch
 
 from genlearn.errors import RunError
 from genlearn.recipes.run_folder import (
@@ -111,6 +112,14 @@ def test_a_file_that_is_no_toml_is_refused_in_one_line(tmp_path, content):
     assert "damaged" in refusal(read_head, tmp_path)
 
 
+def test_settings_that_cannot_be_read_are_named(tmp_path):
+    """Not answered with advice on writing. A folder stands for a file without permission."""
+    (tmp_path / "config.toml").mkdir()
+    message = refusal(read_head, tmp_path)
+    assert message.startswith(f"{tmp_path / 'config.toml'}: ")
+    assert message.endswith("; check the path")
+
+
 def test_a_whole_number_will_do_where_a_fraction_may_stand(tmp_path):
     open_run(tmp_path, HEAD, replace(Config(), rate=1), resume=False)
     assert read_config(tmp_path, Config).rate == 1
@@ -124,10 +133,13 @@ def test_the_history_is_one_row_a_line(tmp_path):
 
 
 def test_what_changes_between_equal_runs_stands_in_its_own_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # but the run was on the CPU
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "H200")
     monkeypatch.setattr(sys, "argv", ["/somewhere/bin/genlearn", "train", "vae"])
-    write_result(tmp_path, {"nats": 1.5}, seconds=12.34)
+    write_result(tmp_path, {"nats": 1.5}, seconds=12.34, device=torch.device("cpu"))
     assert json.loads((tmp_path / "result.json").read_text()) == {"nats": 1.5}
     environment = json.loads((tmp_path / "environment.json").read_text())
     assert environment["command"] == "genlearn train vae"
     assert environment["seconds"] == 12.3
+    assert environment["device"] == "cpu"
     assert {"genlearn", "commit", "python", "torch", "machine", "device"} <= set(environment)

@@ -136,6 +136,31 @@ def test_samples_depend_on_the_seed_alone(run):
     assert first.dtype == torch.uint8
 
 
+def test_samples_seed_the_devices_generator_too_and_put_it_back(run, monkeypatch):
+    device = torch.Generator()  # stands for a GPU's
+    monkeypatch.setattr(vae, "default_generators", lambda _: [torch.default_generator, device])
+    model, state = vae.load(run), device.get_state()
+    monkeypatch.setattr(model, "sample", lambda n: torch.rand(n, generator=device))
+    first = vae.sample(model, 5, seed=3)
+    assert torch.equal(device.get_state(), state)
+    torch.rand(4, generator=device)
+    assert torch.equal(vae.sample(model, 5, seed=3), first)
+
+
+def test_loading_a_model_leaves_the_callers_random_numbers_alone(run):
+    state = torch.get_rng_state()
+    vae.load(run)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_names_of_splits_are_free(run, tmp_path, monkeypatch):
+    digits = data.load("digits")
+    renamed = replace(digits, valid=replace(digits.valid, name="mine"))
+    monkeypatch.setattr(data, "load", lambda _: renamed)
+    result = vae.run(TINY, tmp_path / "run")
+    assert result == json.loads((run / "result.json").read_text())
+
+
 def test_learning_lowers_the_bound(tmp_path):
     """Towards the entropy of a constant image, from the 181 nats of the uniform distribution."""
     result = vae.run(replace(TINY, steps=150, learning_rate=0.02), tmp_path / "run")
