@@ -82,7 +82,7 @@ validate: $(STAMP) $(FONTS) ## run every notebook and compare with its stored ou
 
 site: $(STAMP) ## check the pages that `make book` built
 	$(call say,Site)
-	@$(RUN) pytest -q tests/site
+	@$(RUN) pytest -q -n 2 tests/site
 
 portability: $(STAMP) $(FONTS) ## the notebooks on another CPU, and from perturbed initial weights
 	$(call say,Notebooks with the arithmetic of a plain CPU)

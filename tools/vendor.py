@@ -1,6 +1,6 @@
-"""Refresh or check the JavaScript that the pages load from their own folder instead of a network.
+"""Refresh or check the JavaScript that is kept here instead of loaded from a network.
 
-python tools/vendor.py           download the packages below with npm and rewrite book/_extra/vendor
+python tools/vendor.py           download the packages below with npm and rewrite their folders
 python tools/vendor.py --check   compare the files with manifest.json; exit 1 and name what differs
 """
 
@@ -14,20 +14,25 @@ import sys
 import tempfile
 from pathlib import Path
 
-VENDOR = Path(__file__).resolve().parents[1] / "book" / "_extra" / "vendor"
+ROOT = Path(__file__).resolve().parents[1]
+VENDOR = ROOT / "book" / "_extra" / "vendor"  # what the pages load
+TEST_VENDOR = ROOT / "tests" / "site" / "vendor"  # what the tests load into the pages
 WIDGETS = "@jupyter-widgets/html-manager"
 
-# package: exact version, folder below VENDOR, folder inside the package, files to copy
+# folder here: package: exact version, folder below it, folder inside the package, files to copy
 PACKAGES = {
-    "mathjax": (
-        "3.2.2",
-        "mathjax",
-        "es5",
-        ["tex-mml-chtml.js", "output/chtml/fonts/woff-v2/*.woff", "input/tex/extensions/*.js"],
-    ),
-    "requirejs": ("2.3.8", ".", ".", ["require.js"]),
-    # embed-amd.js holds every core widget; only the fonts of its icons lie beside it.
-    WIDGETS: ("1.0.15", "@jupyter-widgets", "dist", ["embed-amd.js", "*.woff2"]),
+    VENDOR: {
+        "mathjax": (
+            "3.2.2",
+            "mathjax",
+            "es5",
+            ["tex-mml-chtml.js", "output/chtml/fonts/woff-v2/*.woff", "input/tex/extensions/*.js"],
+        ),
+        "requirejs": ("2.3.8", ".", ".", ["require.js"]),
+        # embed-amd.js holds every core widget; only the fonts of its icons lie beside it.
+        WIDGETS: ("1.0.15", "@jupyter-widgets", "dist", ["embed-amd.js", "*.woff2"]),
+    },
+    TEST_VENDOR: {"axe-core": ("4.14.1", ".", ".", ["axe.min.js"])},
 }
 # TeX extensions that tex-mml-chtml.js already contains, and the bundle of all the others.
 IN_BUNDLE = {"all-packages", "ams", "autoload", "configmacros", "newcommand", "noundefined"}
@@ -64,28 +69,37 @@ def bundled_licences(modules: Path) -> str:
     return rule.join(f"{', '.join(who)}:\n\n{text}" for text, who in owners.items()) + "\n"
 
 
-def refresh(modules: Path) -> None:
-    """Replace the files in VENDOR by those of the installed packages and write the manifest."""
-    for path in VENDOR.iterdir():
+def licence_text(name: str, modules: Path) -> str:
+    """Return the licence of a package and of what it contains."""
+    if name == WIDGETS:
+        return bundled_licences(modules)
+    # A package that contains others keeps their licences in a second file.
+    files = sorted((modules / name).glob("LICENSE*"))
+    return "\n".join(file.read_text("utf-8") for file in files)
+
+
+def refresh(folder: Path, modules: Path) -> None:
+    """Replace the files in a folder by those of the installed packages; write its manifest."""
+    folder.mkdir(exist_ok=True)
+    for path in folder.iterdir():
         if path.name not in BY_HAND:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    shutil.copy(modules / "mathjax" / "LICENSE", VENDOR / "LICENSE-mathjax.txt")
-    licences = bundled_licences(modules)
-    (VENDOR / "LICENSE-html-manager.txt").write_text(licences, "utf-8", newline="\n")
     manifest = []
-    for name, (version, below, inside, patterns) in PACKAGES.items():
+    for name, (version, below, inside, patterns) in PACKAGES[folder].items():
         package, files = modules / name, []
         for source in (p for pattern in patterns for p in (package / inside).glob(pattern)):
             if source.stem not in IN_BUNDLE:
-                files.append(VENDOR / below / source.relative_to(package / inside))
+                files.append(folder / below / source.relative_to(package / inside))
                 files[-1].parent.mkdir(parents=True, exist_ok=True)
                 files[-1].write_bytes(without_addresses(source.read_bytes()))
-        files.append(VENDOR / f"LICENSE-{name.rpartition('/')[2]}.txt")
+        files.append(folder / f"LICENSE-{name.rpartition('/')[2]}.txt")
+        if files[-1].name not in BY_HAND:
+            files[-1].write_text(licence_text(name, modules), "utf-8", newline="\n")
         licence = json.loads((package / "package.json").read_text("utf-8"))["license"]
-        hashes = {f.relative_to(VENDOR).as_posix(): sha256(f) for f in sorted(files)}
+        hashes = {f.relative_to(folder).as_posix(): sha256(f) for f in sorted(files)}
         entry = {"package": name, "version": version, "licence": licence, "files": hashes}
         manifest.append(entry)
-    (VENDOR / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", newline="\n")
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", newline="\n")
 
 
 def differences(folder: Path = VENDOR) -> list[str]:
@@ -107,10 +121,12 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             # An installation, not `npm pack`: the licences of bundled packages are needed too.
             npm = [shutil.which("npm") or "npm", "install", "--prefix", folder, "--ignore-scripts"]
-            wanted = [f"{name}@{version}" for name, (version, *_) in PACKAGES.items()]
+            packages = (item for group in PACKAGES.values() for item in group.items())
+            wanted = [f"{name}@{version}" for name, (version, *_) in packages]
             subprocess.run([*npm, "--no-audit", "--no-fund", *wanted], check=True)
-            refresh(Path(folder) / "node_modules")
-    problems = differences()
+            for vendor in PACKAGES:
+                refresh(vendor, Path(folder) / "node_modules")
+    problems = [problem for vendor in PACKAGES for problem in differences(vendor)]
     print("\n".join(problems) or "vendored files agree with the manifest")
     return 1 if problems else 0
 

@@ -162,8 +162,9 @@ def test_the_vendored_files_agree_with_the_manifest():
     ids=["missing", "changed", "extra"],
 )
 def test_a_difference_from_the_manifest_is_found(fault, complaint, tmp_path):
-    folder = tmp_path / "book" / "_extra" / "vendor"
-    shutil.copytree(vendor.VENDOR, folder)
+    for original in vendor.PACKAGES:
+        shutil.copytree(original, tmp_path / original.relative_to(ROOT))
+    folder = tmp_path / vendor.VENDOR.relative_to(ROOT)
     (tmp_path / "tools").mkdir()
     shutil.copy(vendor.__file__, tmp_path / "tools")
     fault(folder)
