@@ -201,12 +201,13 @@ def test_what_holds_tensors_can_be_compared(batches):
     """Each is equal to itself alone; PyTorch has no single answer for two tensors."""
     steps = [Step(0, batches.at(0), torch.default_generator) for _ in range(2)]
     module = Number()
-    objectives = [Objective("a", module.forward, descend(module, None).optimizer)] * 2
+    first = descend(module, module.forward)
+    objectives = [first, replace(first)]
     trainings = [Training({}, objectives, 1, pending=[("a", 0, torch.ones(2))]) for _ in range(2)]
     splits = [batches.split, replace(batches.split)]
-    for first, second in (steps, objectives, trainings, splits):
-        assert first == first
-        assert first != second
+    for one, other in (steps, objectives, trainings, splits):
+        assert one == one
+        assert one != other
 
 
 def test_a_name_that_was_not_logged_is_answered_with_those_that_were():
