@@ -478,7 +478,7 @@ viz.tabs(
 # 1. **Read** the file, and check it: a damaged file must be an error, not a picture of noise.
 # 2. **Decide the levels.** Keep the integers that were recorded.
 # 3. **Split** once and for all: one part to train on, one to choose with, one to report. The digits
-#    are cut in the order of the file, so the test images come from other writers.
+#    are cut in the order of the file, so the test images probably come from other writers.
 # 4. **Shuffle and cut into batches**, anew in each epoch.
 # 5. **Augment**, perhaps. **Scale**, inside the model.
 #
