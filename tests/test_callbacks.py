@@ -57,7 +57,7 @@ def test_figures_are_taken_in_evaluation_mode_and_training_goes_on(train):
 
 def test_pictures_of_samples_are_written_when_it_is_time(train, tmp_path):
     """Four images of 1 x 1: a 3 x 3 tile with its gaps, enlarged in whole blocks."""
-    draw = lambda: torch.tensor([0, 1, 2, 3]).view(4, 1, 1, 1)  # noqa: E731
+    draw = lambda: torch.tensor([0, 1, 2, 3]).view(4, 1, 1, 1)
     train(5, SampleGrid(tmp_path, draw, levels=4, every=2))
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["samples-000002.png", "samples-000004.png", "samples-000005.png"]

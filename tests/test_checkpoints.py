@@ -35,7 +35,7 @@ class Run:
         self.vae = VAE.mlp((1, 1, 1), 3, latent_dim=2, hidden=(hidden,), dropout=0.3)
         optimizer = torch.optim.AdamW(self.vae.parameters(), 0.01)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
-        loss = lambda step: -self.vae.elbo(*step.batch).mean()  # noqa: E731
+        loss = lambda step: -self.vae.elbo(*step.batch).mean()
         self.objective = Objective("vae", loss, optimizer, schedule=schedule)
 
     def fit(self, *callbacks: Callback, steps: int = STEPS):

@@ -72,6 +72,8 @@ def test_ctrl_c_ends_a_run_with_one_line_and_it_can_go_on(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Where the tests run in the background, Ctrl-C is ignored, and children inherit this.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     wait_for_checkpoint(tmp_path, process)
     process.send_signal(signal.SIGINT)

@@ -100,7 +100,7 @@ def test_two_accumulated_halves_equal_one_batch(numbered):
 
     def trained(size, accumulate):
         slope = Number()
-        loss = lambda step: (slope.value * step.batch[0] - 3).square().mean()  # noqa: E731
+        loss = lambda step: (slope.value * step.batch[0] - 3).square().mean()
         fit(
             {"slope": slope},
             [descend(slope, loss, lr=0.01)],
@@ -120,7 +120,7 @@ def test_a_subclass_of_batches_is_kept(batches):
             return tuple(2 * tensor for tensor in super().at(k, rank, world))
 
     module, seen = Number(), []
-    loss = lambda step: seen.append(pixels(step)) or module.value  # noqa: E731
+    loss = lambda step: seen.append(pixels(step)) or module.value
     fit({"m": module}, [descend(module, loss)], Doubled(batches.split, 4), 1)
     assert seen == [[2 * number for number in batches.at(0)[0].flatten().tolist()]]
 
@@ -132,7 +132,7 @@ def test_a_subclass_of_batches_is_kept(batches):
 def test_clipping_shortens_a_long_gradient_and_keeps_its_direction(batches, clip, length):
     """The gradient is (3, 4), of length 5; it spans two parameters."""
     module = nn.ParameterList([torch.zeros(1, dtype=torch.float64) for _ in range(2)])
-    loss = lambda step: (3 * module[0] + 4 * module[1]).sum()  # noqa: E731
+    loss = lambda step: (3 * module[0] + 4 * module[1]).sum()
     fit({"m": module}, [descend(module, loss)], batches, 1, clip=clip)
     moved = [-parameter.item() for parameter in module]
     assert moved == pytest.approx([3 * length / 5, 4 * length / 5], rel=1e-5)
@@ -183,7 +183,7 @@ def test_all_values_of_a_loss_are_logged_as_means_since_the_row_before(batches):
 
 def test_a_plain_number_may_be_logged(batches):
     module = Number()
-    loss = lambda step: {"beta": 0.5, "loss": 1 * module.value}  # noqa: E731
+    loss = lambda step: {"beta": 0.5, "loss": 1 * module.value}
     history = fit({"m": module}, [descend(module, loss)], batches, 2)
     assert history.rows == [{"step": 2, "player/beta": 0.5, "player/loss": -0.5}]
 
@@ -191,7 +191,7 @@ def test_a_plain_number_may_be_logged(batches):
 @pytest.mark.parametrize("key", ["loss", "rate"])
 def test_a_vector_is_refused_at_once(batches, key):
     module = Number()
-    loss = lambda step: {"loss": module.value} | {key: module.value.expand(3)}  # noqa: E731
+    loss = lambda step: {"loss": module.value} | {key: module.value.expand(3)}
     with pytest.raises(ValueError, match=rf"^player/{key} must be a scalar, got shape \(3,\)$"):
         fit({"m": module}, [descend(module, loss)], batches, 2)
     assert module.value.item() == 0
@@ -280,7 +280,7 @@ def test_the_seed_alone_decides():
 def test_each_draw_has_its_own_dropout_and_noise(batches):
     """Also draws of the same step."""
     module, drawn = Number(), []
-    loss = lambda step: drawn.append(torch.rand(1).item()) or module.value  # noqa: E731
+    loss = lambda step: drawn.append(torch.rand(1).item()) or module.value
     fit({"m": module}, [descend(module, loss, repeat=2)], batches, 10, accumulate=2)
     assert len(set(drawn)) == 40
 
@@ -303,7 +303,7 @@ def test_the_steps_generator_is_the_one_dropout_uses(batches):
 def test_the_global_generator_is_left_as_it_was(batches, fails):
     module = Number()
     before = torch.get_rng_state()
-    loss = lambda step: module.value + (math.nan if fails else torch.rand(()))  # noqa: E731
+    loss = lambda step: module.value + (math.nan if fails else torch.rand(()))
     try:
         fit({"m": module}, [descend(module, loss)], batches, 3)
         assert not fails
