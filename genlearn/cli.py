@@ -1,6 +1,7 @@
 """The command ``genlearn``. Options are made from dataclasses and signatures by tyro."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -24,8 +25,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     hint = " (continue with --resume)" if arguments[:1] == ["train"] else ""
     try:
         _dispatch(arguments)
+        sys.stdout.flush()  # a pipe that nobody reads shows here, not while Python shuts down
     except GenlearnError as error:
         return _complain(str(error))
+    except BrokenPipeError:
+        # Who read our output, such as head, has seen enough. Nothing is left to say, nor to flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         return _complain(f"{what}; choose another --out, or make room{hint}")

@@ -84,6 +84,16 @@ def test_ctrl_c_ends_a_run_with_one_line_and_it_can_go_on(tmp_path):
     recipes.vae.load(tmp_path)
 
 
+def test_a_reader_that_has_seen_enough_is_no_error():
+    process = subprocess.Popen(
+        [*COMMAND, "data", "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait(60) == 1
+
+
 # After the first checkpoint no file may grow beyond 1,000 bytes: the disk is full.
 FULL_DISK = """
 import resource, sys
