@@ -34,7 +34,7 @@ say = @printf '\n== %s\n' '$(1)'
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help install book test check validate site portability notebooks lab bench constraints clean
+.PHONY: help install book test check mutations validate site portability notebooks lab bench constraints clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -67,14 +67,18 @@ book: $(STAMP) ## build the site; any warning is an error
 		-W -n --keep-going --all -q > /dev/null
 	@echo 'The book is built. Open this page: $(CURDIR)/_build/html/index.html'
 
-test: check validate book site ## everything that must hold: check, the notebooks, the book, the site
+test: check mutations validate book site ## everything that must hold: check, the notebooks, the book, the site
 
 check: $(STAMP) $(FONTS) ## lint and unit tests alone (under 90 s)
 	$(call say,Lint)
 	@$(RUN) ruff check $(CODE)
 	@$(RUN) ruff format --check $(CODE)
 	$(call say,Unit tests)
-	@$(RUN) pytest -q -n 2 --ignore tests/site
+	@$(RUN) pytest -q -n 2 --ignore tests/site --ignore tests/mutations
+
+mutations: $(STAMP) ## put deliberate bugs into copies of the library; a named test must find each
+	$(call say,Deliberate bugs)
+	@$(RUN) pytest -q -n 2 tests/mutations
 
 validate: $(STAMP) $(FONTS) ## run every notebook and compare with its stored outputs
 	$(call say,Notebooks)
