@@ -70,3 +70,17 @@ def random_vae() -> Callable[..., VAE]:
         return vae
 
     return make
+
+
+@pytest.fixture
+def contents() -> Callable[[Path], dict[str, bytes]]:
+    """Read every file of a run but the one that says where and when it was made."""
+
+    def read(folder: Path) -> dict[str, bytes]:
+        return {
+            str(path.relative_to(folder)): path.read_bytes()
+            for path in folder.rglob("*")
+            if path.is_file() and path.name != "environment.json"
+        }
+
+    return read

@@ -24,16 +24,6 @@ def options(folder: Path, steps: int, every: int, *more: str) -> list[str]:
     return [*SMALL, *length, "--out", str(folder), *more]
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    """Every file of a run but the one that says where and when it was made."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in files
-        if path.name != "environment.json"
-    }
-
-
 def wait_for_checkpoint(folder: Path, process: subprocess.Popen, after: str = "") -> str:
     """Wait until there is a checkpoint newer than ``after``; return its name."""
     deadline = time.monotonic() + 60
@@ -46,7 +36,7 @@ def wait_for_checkpoint(folder: Path, process: subprocess.Popen, after: str = ""
     raise TimeoutError("no checkpoint within a minute")
 
 
-def test_a_run_killed_at_five_random_moments_ends_as_if_it_had_not_been(tmp_path):
+def test_a_run_killed_at_five_random_moments_ends_as_if_it_had_not_been(tmp_path, contents):
     """SIGKILL, which no program can answer. All files equal those of a run that was left alone."""
     steps, every, rng, newest = 1500, 10, random.Random(0), ""
     for attempt in range(5):
@@ -110,7 +100,7 @@ sys.exit(cli.main(sys.argv[1:]))
 """
 
 
-def test_a_full_disk_keeps_the_last_checkpoint(tmp_path):
+def test_a_full_disk_keeps_the_last_checkpoint(tmp_path, contents):
     pytest.importorskip("resource", reason="limits of file size need a POSIX system")
     run = options(tmp_path / "run", 30, 10)
     program = [sys.executable, "-c", FULL_DISK, *run]

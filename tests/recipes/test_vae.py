@@ -19,16 +19,6 @@ TINY = vae.Config(
 )  # fmt: skip
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    """Every file of a run but the one that says where and when it was made."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in files
-        if path.name != "environment.json"
-    }
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "first"
@@ -36,7 +26,7 @@ def run(tmp_path_factory) -> Path:
     return folder
 
 
-def test_a_run_leaves_these_files(run):
+def test_a_run_leaves_these_files(run, contents):
     assert sorted(contents(run)) == [
         "checkpoint-000012/state.pt",
         "checkpoint-000012/vae.safetensors",
@@ -51,7 +41,7 @@ def test_a_run_leaves_these_files(run):
     assert (run / "environment.json").is_file()
 
 
-def test_two_runs_give_equal_bytes_in_every_file(run, tmp_path):
+def test_two_runs_give_equal_bytes_in_every_file(run, tmp_path, contents):
     torch.rand(3)  # what was drawn before must not matter
     vae.run(TINY, tmp_path / "second")
     assert contents(tmp_path / "second") == contents(run)
@@ -72,7 +62,9 @@ def test_the_seed_fixes_the_order_of_the_data_and_all_noise(monkeypatch):
 
 
 @pytest.mark.parametrize("step", [5, 8])
-def test_a_run_that_was_interrupted_goes_on_to_the_same_bytes(run, tmp_path, monkeypatch, step):
+def test_a_run_that_was_interrupted_goes_on_to_the_same_bytes(
+    run, tmp_path, monkeypatch, step, contents
+):
     class Interrupted(vae.SampleGrid):
         def after_step(self, training):
             if training.step == step:
@@ -88,7 +80,7 @@ def test_a_run_that_was_interrupted_goes_on_to_the_same_bytes(run, tmp_path, mon
     assert contents(tmp_path / "again") == contents(run)
 
 
-def test_a_finished_run_can_be_finished_again(run):
+def test_a_finished_run_can_be_finished_again(run, contents):
     before = contents(run)
     vae.run(TINY, run, resume=True)
     assert contents(run) == before
