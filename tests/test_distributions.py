@@ -30,7 +30,7 @@ def enumerated(request):
     """Some likelihood, parameters of one image, and the mass of every image."""
     likelihood = likelihood_for(request.param)
     generator = torch.Generator().manual_seed(0)
-    parameters = 2 * torch.randn(1, *SHAPE, likelihood.parameters, generator=generator)
+    parameters = 2 * torch.randn(1, *SHAPE, likelihood.parameters_per_value, generator=generator)
     images = all_images(request.param)
     mass = likelihood.distribution(parameters).log_prob(images.float()).exp().double()
     return likelihood, parameters, images, mass
@@ -90,7 +90,7 @@ def test_log_probabilities_are_float32_under_bf16(levels):
     """784 pixels are added up: in bfloat16 the sum would be off by several nats."""
     likelihood = likelihood_for(levels)
     generator = torch.Generator().manual_seed(0)
-    net = nn.Linear(3, 784 * likelihood.parameters)
+    net = nn.Linear(3, 784 * likelihood.parameters_per_value)
     inputs = torch.randn(4, 3, generator=generator)
     images = torch.randint(levels, (4, 1, 28, 28), generator=generator).float()
     with torch.autocast("cpu", torch.bfloat16):

@@ -1,11 +1,14 @@
 """The variational autoencoder.
 
-Source: Kingma and Welling (2013), Auto-Encoding Variational Bayes, arXiv 1312.6114.
+Sources: Kingma and Welling (2013), Auto-Encoding Variational Bayes, arXiv 1312.6114; Burda et al.
+(2016), Importance Weighted Autoencoders, arXiv 1509.00519; Tucker et al. (2019), Doubly
+Reparameterized Gradient Estimators, arXiv 1810.04152.
 """
 
+import math
 from collections.abc import Sequence
 from math import prod
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,11 +21,11 @@ from genlearn.distributions import (
     likelihood_for,
     standard_normal,
 )
-from genlearn.nets import mlp
+from genlearn.nets import ConvDecoder, conv_encoder, mlp
 
 
 class Terms(NamedTuple):
-    """The bound and its two parts, nats per image, each of shape (N,); eq-vae-elbo-rate."""
+    """The bound and its two parts, nats per image, of shape (N,); eq-vae-elbo-rate."""
 
     elbo: Tensor
     """reconstruction - rate; goes up."""
@@ -30,6 +33,8 @@ class Terms(NamedTuple):
     """log p(x | z) at one z from q(z | x); goes up."""
     rate: Tensor
     """KL(q(z | x) ‖ p(z)), in closed form; 0 when the code says nothing about x."""
+    rates: Tensor
+    """The rate by dimension of the code, (N, L)."""
 
 
 class VAE(nn.Module):
@@ -68,6 +73,7 @@ class VAE(nn.Module):
         hidden: Sequence[int] = (256,),
         pixel_features: int = 0,
         dropout: float = 0.0,
+        likelihood: PixelLikelihood | None = None,
     ) -> "VAE":
         """Build a VAE from two MLPs that mirror each other.
 
@@ -79,20 +85,50 @@ class VAE(nn.Module):
                 gives each pixel so many features, and one small network, shared by all pixels,
                 turns them into the parameters: far fewer weights when there are many levels.
             dropout: share of hidden values set to zero while training.
+            likelihood: of the pixels; by default :func:`genlearn.distributions.likelihood_for`.
         """
-        likelihood = likelihood_for(levels)
-        last = pixel_features or likelihood.parameters
+        likelihood = likelihood or likelihood_for(levels)
+        last = pixel_features or likelihood.parameters_per_value
         body = mlp((latent_dim, *reversed(hidden), prod(shape) * last), dropout)
         decoder = nn.Sequential(body, nn.Unflatten(1, (*shape, last)))
         if pixel_features:
-            decoder.extend([nn.SiLU(), mlp((last, 8 * last, likelihood.parameters))])
+            decoder.extend([nn.SiLU(), mlp((last, 8 * last, likelihood.parameters_per_value))])
             # The shared network can tell pixels apart from the first step on. Else it is the code
             # that must say "this is a border pixel", and codes move far away from the prior.
             nn.init.normal_(body[-1].bias)
         encoder = nn.Sequential(nn.Flatten(), mlp((prod(shape), *hidden, 2 * latent_dim), dropout))
-        # Codes begin by saying nothing: q(z | x) = p(z) for every image, and the rate is 0.
-        nn.init.zeros_(encoder[-1][-1].weight)
-        nn.init.zeros_(encoder[-1][-1].bias)
+        _say_nothing(encoder[-1][-1])
+        return cls(encoder, decoder, likelihood, shape, latent_dim)
+
+    @classmethod
+    def conv(
+        cls,
+        shape: tuple[int, int, int],
+        levels: int,
+        *,
+        latent_dim: int = 16,
+        channels: Sequence[int] = (24, 48),
+        blocks: int = 1,
+        dropout: float = 0.0,
+        likelihood: PixelLikelihood | None = None,
+    ) -> "VAE":
+        """Build a VAE from two convolutional networks that mirror each other.
+
+        Args:
+            shape, levels: of the images, of any size and number of channels.
+            latent_dim: dimensions of the code z.
+            channels: of the feature maps, from full size down, each half as high and wide as the
+                one before.
+            blocks: residual blocks at each size.
+            dropout: share of hidden values set to zero while training.
+            likelihood: of the pixels; by default :func:`genlearn.distributions.likelihood_for`.
+        """
+        likelihood = likelihood or likelihood_for(levels)
+        options = {"blocks": blocks, "dropout": dropout}
+        encoder = conv_encoder(shape, channels, 2 * latent_dim, **options)
+        _say_nothing(encoder[-1])
+        count = likelihood.parameters_per_value
+        decoder = ConvDecoder(latent_dim, shape, channels, count, **options)
         return cls(encoder, decoder, likelihood, shape, latent_dim)
 
     @property
@@ -128,8 +164,9 @@ class VAE(nn.Module):
         q = self.posterior(x)
         z = q.rsample() if noise is None else q.base_dist.loc + q.base_dist.scale * noise
         reconstruction = self.likelihood(z).log_prob(x.float())
-        rate = kl_divergence(q, self.prior(len(x)))
-        return Terms(reconstruction - rate, reconstruction, rate)
+        rates = kl_divergence(q.base_dist, self.prior(len(x)).base_dist)
+        rate = rates.sum(1)
+        return Terms(reconstruction - rate, reconstruction, rate, rates)
 
     def elbo(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         """Lower bound on log p(x), nats per image, shape (N,); eq-vae-elbo-rate.
@@ -137,6 +174,66 @@ class VAE(nn.Module):
         It is an unbiased estimate of the bound with one code an image, and can lie above log p(x).
         """
         return self.terms(x, noise).elbo
+
+    def log_weights(self, x: Tensor, k: int, noise: Tensor | None = None) -> Tensor:
+        """Logarithms of p(x, z) / q(z | x) for k codes an image, shape (k, N); eq-sharp-weights.
+
+        Args:
+            x: images, uint8 levels, (N, C, H, W).
+            k: codes an image, drawn from q(z | x).
+            noise: standard normal, (k, N, L); drawn here by default.
+        """
+        q = self.posterior(x)
+        z = _draw(q, k, noise)
+        return self._log_joint(x, z) - q.log_prob(z)
+
+    def iwae(
+        self,
+        x: Tensor,
+        k: int,
+        noise: Tensor | None = None,
+        gradient: Literal["reparameterised", "doubly"] = "reparameterised",
+    ) -> Tensor:
+        """Importance-weighted bound on log p(x), nats per image, shape (N,); eq-sharp-iwae.
+
+        logsumexp(log w) - log k: tighter than :meth:`elbo` on average, and equal to it for k = 1.
+        Its value is the same for both gradients.
+
+        Args:
+            x: images, uint8 levels, (N, C, H, W).
+            k: codes an image.
+            noise: standard normal, (k, N, L); drawn here by default.
+            gradient: "doubly" takes the encoder's gradient from the codes alone, with squared
+                weights (eq-sharp-doubly): as right on average, with less scatter when k is large.
+
+        Raises:
+            ValueError: if k is below 1, or there is no such gradient.
+        """
+        if k < 1:
+            raise ValueError(f"k must be at least 1, got {k}")
+        if gradient == "reparameterised":
+            return self.log_weights(x, k, noise).logsumexp(0) - math.log(k)
+        if gradient != "doubly":
+            raise ValueError(f"gradient must be reparameterised or doubly, got {gradient!r}")
+        q = self.posterior(x)
+        z = _draw(q, k, noise)
+        # The encoder acts through its codes alone: in log q(z | x) it is held fixed.
+        fixed = diagonal_normal(q.base_dist.loc.detach(), q.base_dist.scale.detach().log())
+        log_w = self._log_joint(x, z) - fixed.log_prob(z)
+        shares = log_w.detach().softmax(0)
+        if z.requires_grad:
+            # Each log w below carries its share once; what flows back into a code, once more.
+            z.register_hook(lambda grad: grad * shares.unsqueeze(-1))
+        surrogate = (shares * log_w).sum(0)
+        bound = log_w.detach().logsumexp(0) - math.log(k)
+        return bound + (surrogate - surrogate.detach())
+
+    def _log_joint(self, x: Tensor, z: Tensor) -> Tensor:
+        """Take log p(x, z) for k codes an image: z (k, N, L) to (k, N)."""
+        k, count = z.shape[:2]
+        images = x.float().expand(k, *x.shape).flatten(0, 1)
+        log_likelihood = self.likelihood(z.flatten(0, 1)).log_prob(images)
+        return log_likelihood.view(k, count) + self.prior(count).log_prob(z)
 
     @torch.no_grad()
     def sample(self, n: int) -> Tensor:
@@ -147,3 +244,18 @@ class VAE(nn.Module):
     def mean_image(self, z: Tensor) -> Tensor:
         """Expected level of each pixel given the code, float, (N, C, H, W)."""
         return self.pixels.mean(self.decoder(z))
+
+
+def _draw(q: Independent, k: int, noise: Tensor | None) -> Tensor:
+    """Draw k codes an image, (k, N, L), by eq-vae-reparameterised."""
+    if noise is None:
+        return q.rsample((k,))
+    if len(noise) != k:
+        raise ValueError(f"noise is for {len(noise)} codes an image, not {k}")
+    return q.base_dist.loc + q.base_dist.scale * noise
+
+
+def _say_nothing(last: nn.Linear) -> None:
+    """Let codes begin by saying nothing: q(z | x) = p(z) for every image, and the rate is 0."""
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)

@@ -30,7 +30,7 @@ def vae(levels: int, **options) -> VAE:
 
 
 def by_hand(model: VAE, x: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, ...]:
-    """(bound, reconstruction, rate) in float64 from the weights alone."""
+    """(bound, reconstruction, rate, rates) in float64 from the weights alone."""
 
     def layers(net: nn.Module, h: np.ndarray) -> np.ndarray:
         weights = [p.detach().double().numpy() for p in net.parameters()]
@@ -49,8 +49,9 @@ def by_hand(model: VAE, x: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, .
         logits = np.concatenate([np.zeros_like(logits), logits], axis=-1)
     chosen = np.take_along_axis(log_softmax(logits, -1), x[..., None], -1)
     reconstruction = chosen.reshape(n, -1).sum(1)
-    rate = (mean**2 + np.exp(2 * log_std) - 1 - 2 * log_std).sum(1) / 2
-    return reconstruction - rate, reconstruction, rate
+    rates = (mean**2 + np.exp(2 * log_std) - 1 - 2 * log_std) / 2
+    rate = rates.sum(1)
+    return reconstruction - rate, reconstruction, rate, rates
 
 
 @pytest.mark.parametrize("levels", [2, 3, 17])

@@ -1,34 +1,10 @@
-"""Probability distributions, as torch.distributions objects.
-
-``validate_args=False`` throughout: PyTorch's own validation reads values back from the device, and
-so makes a GPU wait. What a user may get wrong is checked once, where images enter
-(:class:`genlearn.data.Split`, :func:`check_images`).
-"""
+"""Likelihoods of images whose pixels are independent given the parameters."""
 
 from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.distributions import Bernoulli, Categorical, Distribution, Independent, Normal
-
-
-def diagonal_normal(mean: Tensor, log_std: Tensor) -> Independent:
-    """Gaussian with independent coordinates.
-
-    Args:
-        mean, log_std: shape (N, L); the standard deviation comes as its logarithm, so that a
-            network's output needs no constraint.
-
-    Returns:
-        A distribution whose ``log_prob`` has shape (N,); batch shape (N,), event shape (L,).
-    """
-    return Independent(Normal(mean, log_std.exp(), validate_args=False), 1, validate_args=False)
-
-
-def standard_normal(count: int, dim: int, device: torch.device | str = "cpu") -> Independent:
-    """N(0, I) in ``dim`` dimensions, ``count`` times: batch shape (count,), event shape (dim,)."""
-    zeros = torch.zeros(count, dim, device=device)
-    return diagonal_normal(zeros, zeros)
+from torch.distributions import Bernoulli, Categorical, Distribution, Independent
 
 
 class PixelLikelihood(Protocol):
@@ -36,11 +12,11 @@ class PixelLikelihood(Protocol):
 
     Attributes:
         levels: the values 0 … levels - 1 over which it is a probability mass.
-        parameters: how many numbers it needs for each value of the image.
+        parameters_per_value: how many numbers it needs for each value of the image.
     """
 
     levels: int
-    parameters: int
+    parameters_per_value: int
 
     def distribution(self, parameters: Tensor) -> Distribution:
         """Turn (N, C, H, W, parameters) into a distribution over (C, H, W), batch shape (N,)."""
@@ -62,7 +38,7 @@ class BernoulliPixels:
     """
 
     levels = 2
-    parameters = 1
+    parameters_per_value = 1
 
     def __init__(self, levels: int = 2) -> None:
         if levels != 2:
@@ -94,7 +70,7 @@ class CategoricalPixels:
     def __init__(self, levels: int) -> None:
         if not 2 <= levels <= 256:
             raise ValueError(f"levels must be 2 … 256, got {levels}")
-        self.levels = self.parameters = levels
+        self.levels = self.parameters_per_value = levels
 
     def distribution(self, parameters: Tensor) -> Distribution:
         """Turn logits (N, C, H, W, levels) into a distribution over (C, H, W)."""

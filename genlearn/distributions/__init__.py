@@ -1,0 +1,31 @@
+"""Probability distributions, as torch.distributions objects.
+
+``validate_args=False`` throughout: PyTorch's own validation reads values back from the device, and
+so makes a GPU wait. What a user may get wrong is checked once, where images enter
+(:class:`genlearn.data.Split`, :func:`check_images`).
+"""
+
+from genlearn.distributions.dequantised import DequantisedNormal, GaussianPixels
+from genlearn.distributions.gaussian import diagonal_normal, standard_normal
+from genlearn.distributions.logistic import DiscretisedLogisticMixture, LogisticPixels
+from genlearn.distributions.pixels import (
+    BernoulliPixels,
+    CategoricalPixels,
+    PixelLikelihood,
+    check_images,
+    likelihood_for,
+)
+
+__all__ = [
+    "BernoulliPixels",
+    "CategoricalPixels",
+    "DequantisedNormal",
+    "DiscretisedLogisticMixture",
+    "GaussianPixels",
+    "LogisticPixels",
+    "PixelLikelihood",
+    "check_images",
+    "diagonal_normal",
+    "likelihood_for",
+    "standard_normal",
+]

@@ -1,0 +1,110 @@
+"""Convolutional networks between images and vectors."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import prod
+
+from torch import Tensor, nn
+
+from genlearn.nets.resnet import ResidualBlock
+
+
+def image_sizes(height: int, width: int, count: int) -> list[tuple[int, int]]:
+    """Sizes of an image that is halved (rounded up) count - 1 times, largest first."""
+    sizes = [(height, width)]
+    for _ in range(count - 1):
+        height, width = (height + 1) // 2, (width + 1) // 2
+        sizes.append((height, width))
+    return sizes
+
+
+def conv_encoder(
+    shape: tuple[int, int, int],
+    channels: Sequence[int],
+    outputs: int,
+    *,
+    blocks: int = 1,
+    dropout: float = 0.0,
+) -> nn.Sequential:
+    """Map images (N, C, H, W) of any size to vectors (N, outputs).
+
+    Args:
+        shape: (C, H, W) of one image.
+        channels: of the feature maps, from the full size down; each is half as high and wide as the
+            one before, rounded up.
+        outputs: length of the vector.
+        blocks: residual blocks at each size.
+        dropout: share of hidden values set to zero while training, inside the blocks.
+
+    Raises:
+        ValueError: if there are no channels.
+    """
+    check_channels(channels)
+    layers: list[nn.Module] = [nn.Conv2d(shape[0], channels[0], 3, padding=1)]
+    layers.extend(ResidualBlock(channels[0], dropout) for _ in range(blocks))
+    for before, after in pairwise(channels):
+        layers.append(nn.Conv2d(before, after, 3, stride=2, padding=1))
+        layers.extend(ResidualBlock(after, dropout) for _ in range(blocks))
+    smallest = image_sizes(*shape[1:], len(channels))[-1]
+    layers.extend([nn.GroupNorm(1, channels[-1]), nn.SiLU(), nn.Flatten()])
+    return nn.Sequential(*layers, nn.Linear(channels[-1] * prod(smallest), outputs))
+
+
+class ConvDecoder(nn.Sequential):
+    """Map vectors (N, inputs) to (N, C, H, W, parameters): the encoder's mirror image.
+
+    Feature maps grow by nearest-neighbour upsampling to the very sizes at which the encoder had
+    them, so odd heights and widths need no care.
+
+    Args:
+        inputs: length of the vector.
+        shape: (C, H, W) of one image.
+        channels: of the feature maps, from the full size down, as for the encoder.
+        parameters: numbers for each value of the image.
+        blocks: residual blocks at each size.
+        dropout: share of hidden values set to zero while training, inside the blocks.
+
+    Raises:
+        ValueError: if there are no channels.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        shape: tuple[int, int, int],
+        channels: Sequence[int],
+        parameters: int,
+        *,
+        blocks: int = 1,
+        dropout: float = 0.0,
+    ) -> None:
+        check_channels(channels)
+        sizes = image_sizes(*shape[1:], len(channels))
+        first = nn.Linear(inputs, channels[-1] * prod(sizes[-1]))
+        # Places differ from the first step on, whatever the code says; else codes would have to
+        # tell the border from the middle, and move far from the prior to do so.
+        nn.init.normal_(first.bias)
+        layers: list[nn.Module] = [first, nn.Unflatten(1, (channels[-1], *sizes[-1]))]
+        layers.extend(ResidualBlock(channels[-1], dropout) for _ in range(blocks))
+        small_to_large = zip(pairwise(reversed(channels)), reversed(sizes[:-1]), strict=True)
+        for (before, after), size in small_to_large:
+            layers.extend([nn.Upsample(size), nn.Conv2d(before, after, 3, padding=1)])
+            layers.extend(ResidualBlock(after, dropout) for _ in range(blocks))
+        layers.extend([nn.GroupNorm(1, channels[0]), nn.SiLU()])
+        super().__init__(*layers, nn.Conv2d(channels[0], shape[0] * parameters, 1))
+        self.parameters_per_value = parameters
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map (N, inputs) to (N, C, H, W, parameters)."""
+        planes = super().forward(z).unflatten(1, (-1, self.parameters_per_value))
+        return planes.movedim(2, -1)
+
+
+def check_channels(channels: Sequence[int]) -> None:
+    """Check the channels of a convolutional network.
+
+    Raises:
+        ValueError: if there are none, or one is below 1.
+    """
+    if not channels or min(channels) < 1:
+        raise ValueError(f"channels must be one or more numbers of at least 1, got {channels}")
