@@ -1,7 +1,16 @@
 """genlearn: GAN, VAE and PixelRNN models to learn from, small enough to read in one sitting."""
 
-from genlearn import data, distributions, metrics, models, nets, training
+from genlearn import data, distributions, losses, metrics, models, nets, training
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "data", "distributions", "metrics", "models", "nets", "training"]
+__all__ = [
+    "__version__",
+    "data",
+    "distributions",
+    "losses",
+    "metrics",
+    "models",
+    "nets",
+    "training",
+]

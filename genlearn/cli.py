@@ -133,6 +133,12 @@ def _train(recipe: ModuleType, arguments: list[str], prog: str) -> None:
                 f"(± {figures['standard_error']:.2f}), {figures['bits_per_dim']:.3f} bits per "
                 f"dimension, {result['levels']} levels, {figures['images']} images"
             )
+            if sampled := figures.get("importance_sampling"):
+                print(
+                    f"{split}: log-likelihood {-sampled['negative_log_likelihood_nats']:.2f} nats "
+                    f"(± {sampled['standard_error']:.2f}), {sampled['bits_per_dim']:.3f} bits per "
+                    f"dimension, from {sampled['samples']} importance samples an image"
+                )
         print(f"samples: {folder / 'samples.png'}")
 
     tyro.cli(train, args=arguments, prog=prog)

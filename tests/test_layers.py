@@ -18,6 +18,7 @@ MAY_KNOW = {
     "files": set(),
     "distributions": set(),
     "nets": set(),
+    "losses": set(),
     "devices": set(),
     "history": set(),
     "data": {"files"},

@@ -1,21 +1,20 @@
 """Train a VAE: settings that work, and the run from data to samples."""
 
-import math
-import os
 import time
-from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
-from genlearn import data
+from genlearn import data, distributions
 from genlearn.callbacks import Checkpoint, Evaluate, Progress, SampleGrid
 from genlearn.checkpoints import load_weights, newest_checkpoint
 from genlearn.devices import default_generators, pick_device, state_put_back
 from genlearn.errors import RunError
 from genlearn.history import History
-from genlearn.metrics import bits_per_dim, mean_elbo
+from genlearn.losses import beta_vae_loss, warm_up
+from genlearn.metrics import Estimate, bits_per_dim, log_likelihood, mean_elbo
 from genlearn.models import VAE
 from genlearn.recipes.run_folder import (
     Head,
@@ -25,127 +24,35 @@ from genlearn.recipes.run_folder import (
     write_history,
     write_result,
 )
+from genlearn.recipes.vae_settings import Config, config
 from genlearn.training import Callback, Objective, fit
 
 NAME = "vae"
 
-
-@dataclass(frozen=True)
-class Config:
-    """Settings of a VAE made of two MLPs."""
-
-    data: str = "digits"
-    """Data set; see `genlearn data list`."""
-    profile: Literal["quick", "full"] = "quick"
-    """quick: minutes on a laptop's CPU. full: sized for a GPU."""
-    latent_dim: int = 16
-    """Dimensions of the code z."""
-    hidden: tuple[int, ...] = (256,)
-    """Widths of the encoder's hidden layers; the decoder has them in reverse."""
-    pixel_features: int = 4
-    """Features a pixel before the shared output network; 0: no such network."""
-    dropout: float = 0.2
-    """Share of hidden values set to zero while training."""
-    steps: int = 2000
-    """Training steps."""
-    batch_size: int = 128
-    """Images a step."""
-    learning_rate: float = 2e-3
-    """Of AdamW, at the start; falls to zero along a cosine."""
-    weight_decay: float = 0.01
-    """Of AdamW."""
-    evaluate_every: int = 500
-    """Steps between bounds on the validation split, and between pictures of samples."""
-    checkpoint_every: int = 500
-    """Steps between checkpoints."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16: networks in bfloat16, likelihoods in float32."""
-    device: str = "auto"
-    """auto takes CUDA, then MPS, then the CPU."""
-    threads: int = 1
-    """CPU threads; models of this size are fastest with one."""
-    seed: int = 0
-    """Fixes weights, order of the data, and all noise."""
-
-    def __post_init__(self) -> None:
-        every = ("evaluate_every", "checkpoint_every")
-        for name in ("latent_dim", "steps", "batch_size", *every, "threads"):
-            if getattr(self, name) < 1:
-                raise RunError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not all(isinstance(width, int) and width >= 1 for width in self.hidden):
-            raise RunError(f"hidden must be widths of at least 1, got {self.hidden}")
-        if self.pixel_features < 0:
-            raise RunError(f"pixel_features must be at least 0, got {self.pixel_features}")
-        if not 0 <= self.dropout < 1:
-            raise RunError(f"dropout must be at least 0 and below 1, got {self.dropout}")
-        if not 0 < self.learning_rate < math.inf:
-            raise RunError(f"learning_rate must be above 0 and finite, got {self.learning_rate}")
-        if not 0 <= self.weight_decay < math.inf:
-            raise RunError(f"weight_decay must be at least 0 and finite, got {self.weight_decay}")
-        if not 0 <= self.seed < 2**63:
-            raise RunError(f"seed must be 0 … 2^63 - 1, got {self.seed}")
-
-
-_GREY_28 = {"hidden": (400,), "dropout": 0.0, "batch_size": 32, "steps": 2000}
-_BINARY_28 = {"hidden": (400,), "latent_dim": 32, "pixel_features": 0, "dropout": 0.0}
-_LONG = {
-    "hidden": (500, 500),
-    "latent_dim": 50,
-    "learning_rate": 1e-3,
-    "batch_size": 256,
-    "evaluate_every": 5000,
-    "checkpoint_every": 5000,
-}
-_GREY_28_LONG = {**_LONG, "pixel_features": 16, "steps": 100_000}
-
-# What differs from the defaults of Config, by data set and profile.
-PROFILES: dict[tuple[str, str], dict[str, Any]] = {
-    ("digits", "quick"): {},
-    ("digits", "full"): {},  # a larger model learns 1,000 images by heart: no better bound
-    ("mnist", "quick"): _GREY_28,
-    ("mnist", "full"): _GREY_28_LONG,
-    ("fashion-mnist", "quick"): _GREY_28,
-    ("fashion-mnist", "full"): _GREY_28_LONG,
-    **{(name, "quick"): _GREY_28 for name in ("kmnist", "glyphs")},
-    **{(name, "full"): _GREY_28_LONG for name in ("kmnist", "glyphs")},
-    ("binarized-mnist", "quick"): {**_BINARY_28, "learning_rate": 1e-3, "steps": 5000},
-    ("binarized-mnist", "full"): {**_LONG, "pixel_features": 0, "steps": 200_000},
-}
-
-
-def config(data: str = "digits", profile: str | None = None) -> Config:
-    """Return the settings for a data set.
-
-    Args:
-        data: name of the data set.
-        profile: "quick" or "full"; by default what the variable GENLEARN_PROFILE says, or quick.
-
-    Raises:
-        RunError: if there is no such profile, or none for the data set.
-    """
-    known = list(dict.fromkeys(name for name, _ in PROFILES))
-    if data not in known:
-        raise RunError(f"the recipe has no settings for {data!r}; it has: {', '.join(known)}")
-    profile = profile or os.environ.get("GENLEARN_PROFILE") or "quick"
-    if (data, profile) not in PROFILES:
-        raise RunError(
-            f"there is no profile {profile!r} (--profile or GENLEARN_PROFILE); there are: "
-            "quick, full"
-        )
-    return replace(Config(data, profile), **PROFILES[data, profile])
+__all__ = ["NAME", "Config", "build", "config", "load", "run", "sample", "train"]
 
 
 def build(config: Config, shape: tuple[int, int, int], levels: int) -> VAE:
     """Make the untrained model of these settings, for images of a shape and number of levels."""
+    likelihood = {
+        "auto": distributions.likelihood_for,
+        "categorical": distributions.CategoricalPixels,
+        "gaussian": distributions.GaussianPixels,
+        "logistic": partial(distributions.LogisticPixels, components=config.components),
+    }[config.likelihood](levels)
+    options: dict[str, Any] = {
+        "latent_dim": config.latent_dim,
+        "dropout": config.dropout,
+        "likelihood": likelihood,
+    }
     with state_put_back([torch.default_generator]):
         torch.default_generator.manual_seed(config.seed)
+        if config.network == "conv":
+            return VAE.conv(
+                shape, levels, channels=config.channels, blocks=config.blocks, **options
+            )
         return VAE.mlp(
-            shape,
-            levels,
-            latent_dim=config.latent_dim,
-            hidden=config.hidden,
-            pixel_features=config.pixel_features,
-            dropout=config.dropout,
+            shape, levels, hidden=config.hidden, pixel_features=config.pixel_features, **options
         )
 
 
@@ -159,9 +66,18 @@ def train(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
 
     def loss(step):
-        terms = model.terms(step.batch[0])
+        images = step.batch[0]
+        if config.moved:
+            images = data.transforms.random_affine(
+                images, step.generator, shift=config.shift, share=config.moved
+            )
+        if config.codes > 1:
+            bound = model.iwae(images, config.codes, gradient=config.gradient)
+            return {"loss": -bound.mean()}
+        terms = model.terms(images)
+        beta = config.beta * warm_up(step.index, config.warm_up)
         return {
-            "loss": -terms.elbo.mean(),
+            "loss": beta_vae_loss(terms.reconstruction, terms.rate, beta),
             "reconstruction": terms.reconstruction.mean(),
             "rate": terms.rate.mean(),
         }
@@ -222,20 +138,29 @@ def run(
     for name, split in {"valid": dataset.valid, "test": dataset.test}.items():
         # Many codes an image where there are few images; beyond 5,000 the images' own spread rules.
         bound = mean_elbo(model, split, repeats=max(1, 5000 // len(split)))
-        result[name] = {
-            "negative_elbo_nats": round(-bound.mean, 3),
-            "standard_error": round(bound.standard_error, 3),
-            "bits_per_dim": round(bits_per_dim(bound.mean, model), 4),
-            "images": bound.images,
+        result[name] = {"negative_elbo_nats": round(-bound.mean, 3), **_figures(bound, model)}
+    if config.importance_samples:
+        estimate = log_likelihood(model, dataset.test, samples=config.importance_samples)
+        result["test"]["importance_sampling"] = {
+            "samples": config.importance_samples,
+            "negative_log_likelihood_nats": round(-estimate.mean, 3),
+            **_figures(estimate, model),
         }
     viz.save_png(viz.tile(draw(), dataset.levels), folder / "samples.png")
-    viz.save_figure(
-        viz.curves(history, ("vae/loss", "valid/loss", "vae/rate"), unit="nats per image"),
-        folder / "curves.png",
-    )
+    # There is no rate when the importance-weighted bound is trained.
+    shown = [n for n in ("vae/loss", "valid/loss", "vae/rate") if n in history.names()]
+    viz.save_figure(viz.curves(history, shown, unit="nats per image"), folder / "curves.png")
     write_history(folder, history.rows)
     write_result(folder, result, time.perf_counter() - began, device)
     return result
+
+
+def _figures(estimate: Estimate, model: VAE) -> dict[str, float]:
+    return {
+        "standard_error": round(estimate.standard_error, 3),
+        "bits_per_dim": round(bits_per_dim(estimate.mean, model), 4),
+        "images": estimate.images,
+    }
 
 
 def load(folder: Path) -> VAE:
