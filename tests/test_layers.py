@@ -19,6 +19,7 @@ MAY_KNOW = {
     "distributions": set(),
     "nets": set(),
     "losses": set(),
+    "gradients": set(),
     "devices": set(),
     "history": set(),
     "data": {"files"},

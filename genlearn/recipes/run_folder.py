@@ -116,12 +116,12 @@ def write_history(folder: Path, rows: list[dict[str, float]]) -> None:
 
 
 def write_result(
-    folder: Path, result: dict[str, Any], seconds: float, device: torch.device
+    folder: Path, result: dict[str, Any], seconds: dict[str, float], device: torch.device
 ) -> None:
-    """Write the figures of a run, and where (on which device) and when it was made."""
+    """Write the figures of a run; and where, on which device, and in which time it was made."""
     environment = {
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "seconds": round(seconds, 1),
+        **{name: round(value, 1) for name, value in seconds.items()},
         "genlearn": genlearn.__version__,
         "commit": _commit(),
         "python": platform.python_version(),
