@@ -1,0 +1,68 @@
+"""Distributions over grids of codes: what a VQ-VAE needs to be a model of images.
+
+Source: van den Oord et al. (2017), Neural Discrete Representation Learning, arXiv 1711.00937,
+section 3: the prior is fitted after the codes are fixed.
+"""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+class CodePrior(Protocol):
+    """p(codes), over grids of integers 0 … K - 1."""
+
+    def log_prob(self, codes: Tensor) -> Tensor:
+        """Log-probability of grids, int64 (N, h, w): nats, shape (N,)."""
+        ...
+
+    def sample(self, n: int) -> Tensor:
+        """Draw n grids, int64, (n, h, w)."""
+        ...
+
+
+class IndependentPrior(nn.Module):
+    """Each place of the grid has its own frequencies of codes, and knows nothing of the others.
+
+    The simplest prior that is fitted to something. What the places know of each other is what a
+    better prior can gain.
+
+    Args:
+        grid: (h, w).
+        codes: K. Until it is fitted, all are equally likely.
+    """
+
+    def __init__(self, grid: tuple[int, int], codes: int) -> None:
+        super().__init__()
+        self.register_buffer("probabilities", torch.full((*grid, codes), 1 / codes))
+
+    @classmethod
+    def fit(cls, codes: Tensor, count: int, smoothing: float = 1.0) -> "IndependentPrior":
+        """Take the smoothed frequencies (n + s) / (N + K s) of each code at each place.
+
+        Args:
+            codes: of a training split, int64, (N, h, w).
+            count: K.
+            smoothing: s; above 0, or a code that is new at a place would have probability 0.
+        """
+        grid = tuple(codes.shape[1:])
+        prior = cls(grid, count).to(codes.device)
+        places = torch.arange(grid[0] * grid[1], device=codes.device) * count
+        cells = codes.flatten(1) + places  # one number for each place and code
+        counts = cells.flatten().bincount(minlength=prior.probabilities.numel())
+        total = len(codes) + count * smoothing
+        prior.probabilities.copy_(((counts.double() + smoothing) / total).view(*grid, count))
+        return prior
+
+    def log_prob(self, codes: Tensor) -> Tensor:
+        """Log-probability of grids, int64 (N, h, w): nats, shape (N,)."""
+        table = self.probabilities.log().expand(len(codes), *self.probabilities.shape)
+        return table.gather(-1, codes.unsqueeze(-1)).flatten(1).sum(1)
+
+    @torch.no_grad()
+    def sample(self, n: int) -> Tensor:
+        """Draw n grids, int64, (n, h, w)."""
+        height, width, count = self.probabilities.shape
+        draws = self.probabilities.view(-1, count).multinomial(n, replacement=True)
+        return draws.T.reshape(n, height, width)
