@@ -139,7 +139,7 @@ def test_training_prints_bounds_with_their_units(said):
 
 def test_the_profile_may_come_from_the_environment(monkeypatch, said):
     monkeypatch.setenv("GENLEARN_PROFILE", "full")
-    said("train", "vae", *TINY)
+    said("train", "vae", *TINY, "--network", "mlp", "--importance-samples", "2")
     assert 'profile = "full"' in Path("runs/vae-digits/config.toml").read_text()
 
 
