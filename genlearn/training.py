@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from genlearn.data import Batch, Batches, derive_seed
+from genlearn.data import Batch, Batches, Draws, derive_seed
 from genlearn.devices import autocast, default_generators, pick_device, state_put_back
 from genlearn.errors import TrainingError
 from genlearn.history import History
@@ -155,7 +155,7 @@ class Training:
 def fit(
     modules: dict[str, nn.Module],
     objectives: Sequence[Objective],
-    batches: Batches,
+    batches: Batches | Draws,
     steps: int,
     *,
     order: Literal["alternating", "simultaneous"] = "alternating",

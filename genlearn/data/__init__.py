@@ -7,7 +7,7 @@ from genlearn.data.places import CACHE_VARIABLE, FOLDER_VARIABLE
 from genlearn.data.sets import ENTRIES, fetch, is_at_hand, load, names
 from genlearn.data.shapes import render_shapes
 from genlearn.data.split import Dataset, Split
-from genlearn.data.toys import DENSITIES, Gaussians, Rings
+from genlearn.data.toys import DENSITIES, Draws, Gaussians, Rings
 from genlearn.data.transforms import affine, dequantise, random_affine
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Batch",
     "Batches",
     "Dataset",
+    "Draws",
     "Gaussians",
     "Rings",
     "Split",

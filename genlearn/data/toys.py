@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from genlearn.data.batches import Batch, derive_seed
+
 
 @dataclass(frozen=True)
 class Gaussians:
@@ -77,6 +79,41 @@ class Rings:
         blurred = exponent + torch.special.i0e(r * radii / self.std**2).log()
         weights = (radii / radii.sum()).log()
         return (weights + blurred).logsumexp(-1) - math.log(2 * math.pi * self.std**2)
+
+
+class Draws:
+    """An endless stream of fresh points, for ``fit`` to train on as it does on ``Batches``.
+
+    No point comes twice, so a model cannot learn any by heart.
+
+    Args:
+        density: what to draw from.
+        size: points a batch.
+        seed: fixes all points.
+
+    Raises:
+        ValueError: if size is below 1.
+    """
+
+    def __init__(self, density: Gaussians | Rings, size: int, seed: int = 0) -> None:
+        if size < 1:
+            raise ValueError(f"a batch has at least one point, got size={size}")
+        self.density, self.size, self.seed = density, size, seed
+        self.device = torch.device("cpu")
+
+    def to(self, device: torch.device | str) -> "Draws":
+        """Return the same stream with its batches on ``device``."""
+        moved = Draws(self.density, self.size, self.seed)
+        moved.device = torch.device(device)
+        return moved
+
+    def at(self, k: int, rank: int = 0, world: int = 1) -> Batch:
+        """Return draw number ``k`` of process ``rank`` out of ``world``: one tensor, (size, 2).
+
+        The same arguments always give the same points, on every device.
+        """
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, k * world + rank))
+        return (self.density.sample(self.size, generator).to(self.device),)
 
 
 DENSITIES = {"gaussians": Gaussians, "rings": Rings}

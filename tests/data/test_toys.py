@@ -8,7 +8,7 @@ import torch
 from scipy import integrate, stats
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
-from genlearn.data import DENSITIES, Gaussians, Rings
+from genlearn.data import DENSITIES, Draws, Gaussians, Rings
 
 VARIANTS = [Gaussians(), Gaussians(3, 1.0, 0.5), Rings(), Rings((0.5,), 0.3)]
 
@@ -90,3 +90,23 @@ def test_the_gradient_of_the_density_is_finite(density):
     x = torch.tensor([[0.0, 0.0], [0.3, -1.0], [8.0, 8.0]], requires_grad=True)
     density.log_prob(x).sum().backward()
     assert torch.isfinite(x.grad).all()
+
+
+def test_a_draw_depends_on_seed_and_number_alone():
+    stream = Draws(Gaussians(), 5, seed=3)
+    late = stream.at(7)[0]
+    torch.testing.assert_close(Draws(Gaussians(), 5, seed=3).to("cpu").at(7)[0], late)
+    others = [stream.at(6)[0], Draws(Gaussians(), 5, seed=4).at(7)[0]]
+    assert not any(torch.equal(late, other) for other in others)
+
+
+def test_processes_share_one_stream_of_draws():
+    stream = Draws(Rings(), 4)
+    for k in range(3):
+        for rank in range(2):
+            assert torch.equal(stream.at(k, rank, 2)[0], stream.at(2 * k + rank)[0])
+
+
+def test_a_batch_of_no_points_is_refused():
+    with pytest.raises(ValueError, match="at least one point, got size=0"):
+        Draws(Gaussians(), 0)
