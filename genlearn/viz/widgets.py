@@ -31,14 +31,8 @@ def slider(
     wide = ipywidgets.Layout(width="100%")
     middle = len(frames) // 2
     pictures = [
-        ipywidgets.HTML(
-            f'<img src="data:image/png;base64,{_png(frame)}" alt="{caption}" '
-            'style="image-rendering: pixelated; width: 100%; '
-            f'max-width: {_width(frame)}; margin: 0">'
-            f"<div>{caption}</div>",
-            layout=wide,
-        )
-        for frame, caption in zip(frames, map(html.escape, captions), strict=True)
+        ipywidgets.HTML(picture(frame, caption), layout=wide)
+        for frame, caption in zip(frames, captions, strict=True)
     ]
     stack = ipywidgets.Stack(pictures, selected_index=middle, layout=wide)
     control = ipywidgets.IntSlider(
@@ -55,6 +49,17 @@ def slider(
 def tabs(pages: dict[str, ipywidgets.Widget]) -> ipywidgets.Tab:
     """Put widgets behind tabs, one title each; like :func:`slider`, they need no kernel."""
     return ipywidgets.Tab(list(pages.values()), titles=list(pages))
+
+
+def picture(frame: np.ndarray | Figure, caption: str) -> str:
+    """Return HTML that shows a frame with hard pixels, and its caption, which is plain text."""
+    caption = html.escape(caption)
+    return (
+        f'<img src="data:image/png;base64,{_png(frame)}" alt="{caption}" '
+        'style="image-rendering: pixelated; width: 100%; '
+        f'max-width: {_width(frame)}; margin: 0">'
+        f"<div>{caption}</div>"
+    )
 
 
 def _width(frame: np.ndarray | Figure) -> str:
