@@ -4,27 +4,15 @@ Each check takes a visit to a page that has settled and returns its complaints. 
 page with the fault that it is there to find.
 """
 
-import os
 import re
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import playwright.sync_api as playwright
 import pytest
+from browsing import SCHEMES, SITE, WIDTHS, Visit, find_chromium, visit
 
 import vendor
 
-ROOT = Path(__file__).resolve().parents[2]
-SITE = ROOT / "_build" / "html"
-LOOK = Path(__file__).with_name("look.js").read_text("utf-8")
 AXE = vendor.TEST_VENDOR / "axe.min.js"
-
-WIDTHS = {"phone": 390, "desktop": 1280}
-SCHEMES = ["light", "dark"]
-NETWORK = re.compile("^(https?|wss?):", re.IGNORECASE)
 
 # What axe-core finds and the theme is to blame for: (rule, selector): why it may stay.
 EXCLUDED = {
@@ -35,86 +23,7 @@ EXCLUDED = {
 }
 
 
-# --- The browser: a Chromium of this system, never a downloaded one.
-
-NO_BROWSER = "no browser: install Debian's package chromium, or name one in GENLEARN_CHROMIUM"
-
-
-def find_chromium(environment: Mapping[str, str] = os.environ, usual="/usr/bin/chromium") -> str:
-    """Return the browser's path. Without a browser skip the test, or fail where CI is set."""
-    named = environment.get("GENLEARN_CHROMIUM")
-    for command in [named] if named else [usual, "chromium"]:
-        if path := shutil.which(command, path=environment.get("PATH", "")):
-            return path
-    if named:
-        pytest.fail(f"GENLEARN_CHROMIUM names no program: {named}", pytrace=False)
-    if environment.get("CI"):
-        pytest.fail(NO_BROWSER, pytrace=False)
-    pytest.skip(NO_BROWSER)
-
-
-# For this module alone: Playwright's event loop would get in the way of other tests.
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory) -> Iterator[playwright.Browser]:
-    path = find_chromium()
-    home = {"HOME": str(tmp_path_factory.mktemp("home"))}  # the reader's may be empty, and stays so
-    system = {name: text for name, text in os.environ.items() if not name.startswith("XDG_")}
-    options = [
-        "--no-sandbox",  # root cannot have one, and the pages are our own
-        "--disable-gpu",
-        "--disable-dev-shm-usage",  # in a container it is small
-        "--disable-background-networking",
-        "--host-resolver-rules=MAP * ~NOTFOUND",  # whatever it asks for by itself: no answer
-    ]
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=options, env=system | home)
-        yield browser
-        browser.close()
-
-
-# --- A visit and its checks.
-
-
-@dataclass
-class Visit:
-    page: playwright.Page
-    errors: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-    seen: dict[str, list[str]] = field(default_factory=dict)
-
-
-@contextmanager
-def visit(browser, address: str, width: int = 390, scheme: str = "light") -> Iterator[Visit]:
-    """Open a page as a reader does who is offline, and look at it when nothing moves any more."""
-    phone = width < 600
-    context = browser.new_context(
-        viewport={"width": width, "height": 844 if phone else 900},
-        is_mobile=phone,
-        has_touch=phone,
-        color_scheme=scheme,
-        reduced_motion="reduce",
-    )
-    here = Visit(context.new_page())
-
-    def refuse(route) -> None:
-        here.requests.append(route.request.url)
-        route.abort()
-
-    def note(message) -> None:
-        # The browser's own complaint about a refused request would tell it a second time.
-        if message.type == "error" and not NETWORK.match(message.location["url"]):
-            here.errors.append(message.text)
-
-    context.route(NETWORK, refuse)
-    here.page.on("websocket", lambda socket: here.requests.append(socket.url))
-    here.page.on("console", note)
-    here.page.on("pageerror", lambda error: here.errors.append(error.message))
-    try:
-        here.page.goto(address)
-        here.seen = here.page.evaluate(LOOK, width)
-        yield here
-    finally:
-        context.close()
+# --- The checks of a visit.
 
 
 def unrendered_mathematics(here: Visit) -> list[str]:
@@ -130,9 +39,9 @@ def horizontal_overflow(here: Visit) -> list[str]:
 
 
 PICTURES = """slider => JSON.stringify(
-    [...slider.closest(".cell_output").querySelectorAll("img, canvas")]
+    [...slider.closest(".cell_output, .explorer").querySelectorAll("img, canvas, svg")]
         .filter(picture => picture.getClientRects().length)
-        .map(picture => picture.src || picture.toDataURL()))"""
+        .map(picture => picture.src || picture.toDataURL?.() || picture.outerHTML))"""
 
 
 def dead_widgets(here: Visit) -> list[str]:

@@ -1,0 +1,78 @@
+"""The latent-space explorer: a trained VAE that runs in the reader's browser.
+
+``{explorer}`` puts it into a page, which then loads its scripts; no other page does. The files lie
+in ``book/_extra/explorer``; ``tools/explorer.py`` makes the weights.
+"""
+
+import json
+import math
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+
+GUESSES = 1000
+"""Codes of the prior tried for each image, by a test of what the page says."""
+
+COMPARED = 60
+"""Codes, and images, on which a test compares the browser with PyTorch."""
+
+PLACE = """\
+<link rel="stylesheet" href="{up}explorer/explorer.css">
+<div class="explorer">
+<p>Here stands a drawing board for codes: sliders for the dimensions of a VAE's code, the image that
+the decoder makes of them, and the rate of each dimension. It runs in your browser and needs
+JavaScript, which is switched off here.</p>
+</div>
+<script defer src="{up}explorer/weights.js"></script>
+<script defer src="{up}explorer/vae.js"></script>
+<script defer src="{up}explorer/explorer.js"></script>
+"""
+
+
+def weights(root: Path) -> dict:
+    """Return the content of weights.js."""
+    path = root / "book" / "_extra" / "explorer" / "weights.js"
+    _, _, text = path.read_text("utf-8").partition(" = ")
+    return json.loads(text.rstrip(";\n"))
+
+
+def bound(root: Path) -> str:
+    """Negative test bound, in whole nats, rounded up: "below 89"."""
+    return str(math.ceil(-weights(root)["test_bound"]["nats"]))
+
+
+def dimensions(root: Path) -> int:
+    """Count the dimensions of the code."""
+    return weights(root)["latent_dim"]
+
+
+def test_images(root: Path) -> int:
+    """Count the images of the test bound."""
+    return weights(root)["test_bound"]["images"]
+
+
+def guesses(root: Path) -> str:
+    """Count the guesses that a test makes for each image: "1,000"."""
+    return f"{GUESSES:,}"
+
+
+def compared(root: Path) -> int:
+    """Count the codes, and the images, of the comparison with PyTorch."""
+    return COMPARED
+
+
+class Explorer(SphinxDirective):
+    """The place of the explorer in a page, which has at most one."""
+
+    has_content = False
+
+    def run(self):
+        up = "../" * self.env.docname.count("/")
+        return [nodes.raw("", PLACE.format(up=up), format="html")]
+
+
+def setup(app):
+    """Register the directive."""
+    app.add_directive("explorer", Explorer)
+    return {"parallel_read_safe": True}
