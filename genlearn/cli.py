@@ -139,6 +139,11 @@ def _train(recipe: ModuleType, arguments: list[str], prog: str) -> None:
                     f"(± {sampled['standard_error']:.2f}), {sampled['bits_per_dim']:.3f} bits per "
                     f"dimension, from {sampled['samples']} importance samples an image"
                 )
+            if "perplexity" in figures:
+                print(
+                    f"{split}: perplexity {figures['perplexity']:.1f} of {result['codes']} codes, "
+                    f"{figures['codes_in_use']} in use"
+                )
         print(f"samples: {folder / 'samples.png'}")
 
     tyro.cli(train, args=arguments, prog=prog)

@@ -74,7 +74,9 @@ def everything() -> list[str]:
 def test_help_names_every_command(said, arguments):
     text = said(*arguments)
     assert all(f"genlearn {name} " in text for name in COMMANDS)
-    assert set(COMMANDS) == {"train vae", "sample", "data list", "data fetch", "data show"}
+    assert set(COMMANDS) == {
+        "train vae", "train vqvae", "sample", "data list", "data fetch", "data show"
+    }  # fmt: skip
 
 
 def test_the_version_is_printed(said):
@@ -137,6 +139,21 @@ def test_training_prints_bounds_with_their_units(said):
     assert Path("runs/vae-digits/samples.png").is_file()
 
 
+def test_training_a_vq_vae_prints_how_many_codes_it_uses(said):
+    """And samples can be drawn from its run."""
+    tiny = ["--channels", "2", "3", "--codes", "5", "--code-dim", "2", "--steps", "4"]
+    text = said("train", "vqvae", *tiny, "--evaluate-every", "4", "--out", "run")
+    valid, _, test, _, samples = text.splitlines()
+    assert "nats per image (± " in valid
+    assert "nats per image (± " in test
+    for split in ("valid", "test"):
+        (line,) = [line for line in text.splitlines() if line.startswith(f"{split}: perplexity ")]
+        assert 1 <= float(line.split()[2]) <= 5
+        assert " of 5 codes, " in line
+    assert samples == "samples: run/samples.png"
+    assert said("sample", "run", "--n", 2) == "2 images: run/samples-seed0.png\n"
+
+
 def test_the_profile_may_come_from_the_environment(monkeypatch, said):
     monkeypatch.setenv("GENLEARN_PROFILE", "full")
     said("train", "vae", *TINY, "--network", "mlp", "--importance-samples", "2")
@@ -166,7 +183,10 @@ def test_a_finished_run_can_be_resumed(said, run):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["paint"], "there is no command 'paint'; there are: train vae, sample, data list"),
+        (
+            ["paint"],
+            "there is no command 'paint'; there are: train vae, train vqvae, sample, data list",
+        ),
         (["train"], "there is no command 'train'"),
         (["train", "gan"], "there is no command 'train gan'"),
         (["data"], "there is no command 'data'"),

@@ -7,7 +7,13 @@ from genlearn.metrics.disentanglement import (
     factor_score,
     mutual_information_gap,
 )
-from genlearn.metrics.likelihood import Estimate, bits_per_dim, log_likelihood, mean_elbo
+from genlearn.metrics.likelihood import (
+    Estimate,
+    bits_per_dim,
+    log_likelihood,
+    mean_elbo,
+    mean_over,
+)
 
 __all__ = [
     "Estimate",
@@ -18,5 +24,6 @@ __all__ = [
     "factor_score",
     "log_likelihood",
     "mean_elbo",
+    "mean_over",
     "mutual_information_gap",
 ]

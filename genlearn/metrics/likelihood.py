@@ -1,6 +1,7 @@
 """Likelihoods and bounds as one number a data set, with its unit and its uncertainty."""
 
 import math
+from collections.abc import Callable
 from math import prod
 from typing import NamedTuple
 
@@ -65,18 +66,39 @@ def mean_elbo(
     Raises:
         ValueError: if there are fewer than 2 images, which have no standard error.
     """
+    generator = torch.Generator().manual_seed(seed)
+
+    def bound(images: Tensor) -> Tensor:
+        noise = torch.randn(repeats, len(images), model.latent_dim, generator=generator)
+        draws = [model.elbo(images, epsilon).double() for epsilon in noise.to(images.device)]
+        return torch.stack(draws).mean(0)
+
+    return mean_over(model, split, bound, batch_size=batch_size)
+
+
+def mean_over(
+    model: nn.Module, split: Split, function: Callable[[Tensor], Tensor], *, batch_size: int = 100
+) -> Estimate:
+    """Take the mean over a split of a figure that each image has.
+
+    Args:
+        model: in evaluation mode meanwhile; images are moved to its device.
+        split: the images.
+        function: from images (N, C, H, W) to figures (N,); called without gradients.
+        batch_size: images at a time.
+
+    Returns:
+        Mean, its standard error over images, and the number of images.
+
+    Raises:
+        ValueError: if there are fewer than 2 images, which have no standard error.
+    """
     if len(split) < 2:
         raise ValueError(f"a standard error needs at least 2 images, got {len(split)}")
-    generator = torch.Generator().manual_seed(seed)
     device = next(model.parameters()).device
-    bounds = []
     with evaluating(model):
-        for images in split.images.split(batch_size):
-            images = images.to(device)
-            noise = torch.randn(repeats, len(images), model.latent_dim, generator=generator)
-            draws = [model.elbo(images, epsilon).double() for epsilon in noise.to(device)]
-            bounds.append(torch.stack(draws).mean(0))
-    return _estimate(torch.cat(bounds))
+        batches = split.images.split(batch_size)
+        return _estimate(torch.cat([function(x.to(device)).double() for x in batches]))
 
 
 def log_likelihood(

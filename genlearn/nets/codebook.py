@@ -32,7 +32,7 @@ class Codebook(nn.Module):
 
     A codeword that stands for too few vectors is dead, and begins anew at one of the last batch.
     This is also how the codebook gets its start from the data: all but the few codewords that were
-    nearest to something are dead at the first update.
+    nearest to something are dead at the first update. ``restarts`` counts them all.
 
     All state is in buffers, so a checkpoint holds it, also between two updates.
 
@@ -73,6 +73,7 @@ class Codebook(nn.Module):
         self.register_buffer("new_counts", torch.zeros(codes))
         self.register_buffer("new_sums", torch.zeros(codes, dim))
         self.register_buffer("spare", torch.zeros(codes, dim))
+        self.register_buffer("restarts", torch.zeros((), dtype=torch.int64))
 
     def __len__(self) -> int:
         return len(self.words)
@@ -121,6 +122,7 @@ class Codebook(nn.Module):
 
         dead = (self.counts < self.restart * self.counts.mean()) & fresh
         self.words.copy_(torch.where(dead.unsqueeze(1), self.spare, self.words))
+        self.restarts += dead.sum()
         # It counts as an average one, or it would be dead again before it could prove itself.
         self.counts.copy_(torch.where(dead, self.counts.mean(), self.counts))
         reborn = self.words * self.counts.unsqueeze(1)

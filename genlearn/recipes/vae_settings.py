@@ -1,21 +1,17 @@
 """Settings of VAEs that work, by data set and profile."""
 
 import math
-import os
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from genlearn.errors import RunError
+from genlearn.recipes.settings import Profiles, Settings, choose
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Settings of a VAE."""
 
-    data: str = "digits"
-    """Data set; see `genlearn data list`."""
-    profile: Literal["quick", "full"] = "quick"
-    """quick: minutes on a laptop's CPU. full: sized for a GPU."""
     latent_dim: int = 16
     """Dimensions of the code z."""
     network: Literal["mlp", "conv"] = "mlp"
@@ -46,58 +42,21 @@ class Config:
     """Largest shift, in pixels, of an image that is moved before it is learned from."""
     moved: float = 0.0
     """Share of the images that are moved."""
-    steps: int = 2000
-    """Training steps."""
-    batch_size: int = 128
-    """Images a step."""
-    learning_rate: float = 2e-3
-    """Of AdamW, at the start; falls to zero along a cosine."""
-    weight_decay: float = 0.01
-    """Of AdamW."""
-    evaluate_every: int = 500
-    """Steps between bounds on the validation split, and between pictures of samples."""
-    checkpoint_every: int = 500
-    """Steps between checkpoints."""
     importance_samples: int = 0
     """Codes an image to estimate log p(x) of the test split at the end; 0: no estimate."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16: networks in bfloat16, likelihoods in float32."""
-    device: str = "auto"
-    """auto takes CUDA, then MPS, then the CPU."""
-    threads: int = 1
-    """CPU threads; models of this size are fastest with one."""
-    seed: int = 0
-    """Fixes weights, order of the data, and all noise."""
 
     def __post_init__(self) -> None:
-        every = ("evaluate_every", "checkpoint_every")
-        counts = ("latent_dim", "blocks", "components", "codes", "steps", "batch_size", "threads")
-        for name in (*counts, *every):
-            if getattr(self, name) < 1:
-                raise RunError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("hidden", "channels"):
-            widths = getattr(self, name)
-            if not all(isinstance(width, int) and width >= 1 for width in widths):
-                raise RunError(f"{name} must be widths of at least 1, got {widths}")
+        super().__post_init__()
+        self._check(1, math.inf, "latent_dim", "blocks", "components", "codes")
+        self._check(0, math.inf, "pixel_features", "warm_up", "importance_samples")
+        self._check(0, 1, "moved")
+        self._check_share("dropout")
+        self._check_finite("beta", "shift")
+        self._check_widths("hidden", "channels")
         if not self.channels:
             raise RunError("channels must be one width or more")
-        for name in ("pixel_features", "warm_up", "importance_samples"):
-            if getattr(self, name) < 0:
-                raise RunError(f"{name} must be at least 0, got {getattr(self, name)}")
-        if not 0 <= self.dropout < 1:
-            raise RunError(f"dropout must be at least 0 and below 1, got {self.dropout}")
-        if not 0 <= self.moved <= 1:
-            raise RunError(f"moved must be 0 … 1, got {self.moved}")
-        if not 0 < self.learning_rate < math.inf:
-            raise RunError(f"learning_rate must be above 0 and finite, got {self.learning_rate}")
-        for name in ("weight_decay", "beta", "shift"):
-            if not 0 <= getattr(self, name) < math.inf:
-                value = getattr(self, name)
-                raise RunError(f"{name} must be at least 0 and finite, got {value}")
         if self.codes > 1 and (self.beta != 1 or self.warm_up):
             raise RunError("with more than one code the rate has no weight: leave beta and warm_up")
-        if not 0 <= self.seed < 2**63:
-            raise RunError(f"seed must be 0 … 2^63 - 1, got {self.seed}")
 
 
 _CONV = {"network": "conv", "dropout": 0.0, "importance_samples": 5000}
@@ -129,8 +88,7 @@ _COLOUR = {
 }  # fmt: skip
 _COLOUR_LONG = {**_LONG, "likelihood": "logistic", "latent_dim": 128, "steps": 100_000}
 
-# What differs from the defaults of Config, by data set and profile.
-PROFILES: dict[tuple[str, str], dict[str, Any]] = {
+PROFILES: Profiles = {
     ("digits", "quick"): {},
     ("digits", "full"): _DIGITS_LONG,  # minutes on a CPU, for want of more images
     ("binarized-mnist", "quick"): _BINARY_28,
@@ -152,13 +110,4 @@ def config(data: str = "digits", profile: str | None = None) -> Config:
     Raises:
         RunError: if there is no such profile, or none for the data set.
     """
-    known = list(dict.fromkeys(name for name, _ in PROFILES))
-    if data not in known:
-        raise RunError(f"the recipe has no settings for {data!r}; it has: {', '.join(known)}")
-    profile = profile or os.environ.get("GENLEARN_PROFILE") or "quick"
-    if (data, profile) not in PROFILES:
-        raise RunError(
-            f"there is no profile {profile!r} (--profile or GENLEARN_PROFILE); there are: "
-            "quick, full"
-        )
-    return replace(Config(data, profile), **PROFILES[data, profile])
+    return choose(Config, PROFILES, data, profile)

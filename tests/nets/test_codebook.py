@@ -137,7 +137,9 @@ def test_a_dead_codeword_begins_anew_at_a_vector_of_the_last_batch():
     book.words[2], book.sums[2], book.counts[2] = 1e3, 0, 0
     v = vectors(80)
     assert 2 not in book(v).codes
+    before = book.restarts.item()
     book.update()
+    assert book.restarts == before + 1
     assert (book.words[2] == v).all(1).any()
     assert book.counts[2] == pytest.approx(book.counts.mean().item(), rel=0.3)
     assert 2 in book(v).codes  # the vector where it lies now, at least
@@ -152,6 +154,7 @@ def test_a_restart_share_of_0_lets_the_dead_lie():
         book(vectors(80, seed=seed))
         book.update()
     assert book.words[2].tolist() == [1e3] * 3
+    assert book.restarts == 0
 
 
 def test_the_first_update_takes_the_codebook_from_the_data():

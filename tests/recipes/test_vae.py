@@ -11,7 +11,7 @@ import torch
 from genlearn import data, distributions
 from genlearn.errors import RunError
 from genlearn.metrics import log_likelihood, mean_elbo
-from genlearn.recipes import vae
+from genlearn.recipes import vae, whole_run
 
 TINY = vae.Config(
     hidden=(8,), latent_dim=2, pixel_features=2, steps=12, batch_size=16,
@@ -55,7 +55,7 @@ def test_another_seed_gives_another_model(run, tmp_path):
 
 def test_the_seed_fixes_the_order_of_the_data_and_all_noise(monkeypatch):
     given = {}
-    monkeypatch.setattr(vae, "fit", lambda *a, **k: given.update(k, batches=a[2]))
+    monkeypatch.setattr(whole_run, "fit", lambda *a, **k: given.update(k, batches=a[2]))
     digits, settings = data.load("digits"), replace(TINY, seed=7)
     vae.train(settings, digits, vae.build(settings, digits.shape, digits.levels))
     assert given["seed"] == given["batches"].seed == 7
@@ -65,14 +65,14 @@ def test_the_seed_fixes_the_order_of_the_data_and_all_noise(monkeypatch):
 def test_a_run_that_was_interrupted_goes_on_to_the_same_bytes(
     run, tmp_path, monkeypatch, step, contents
 ):
-    class Interrupted(vae.SampleGrid):
+    class Interrupted(whole_run.SampleGrid):
         def after_step(self, training):
             if training.step == step:
                 raise KeyboardInterrupt
             super().after_step(training)
 
     with monkeypatch.context() as patch:
-        patch.setattr(vae, "SampleGrid", Interrupted)
+        patch.setattr(whole_run, "SampleGrid", Interrupted)
         with pytest.raises(KeyboardInterrupt):
             vae.run(TINY, tmp_path / "again")
     assert not (tmp_path / "again" / "result.json").exists()
@@ -130,7 +130,9 @@ def test_samples_depend_on_the_seed_alone(run):
 
 def test_samples_seed_the_devices_generator_too_and_put_it_back(run, monkeypatch):
     device = torch.Generator()  # stands for a GPU's
-    monkeypatch.setattr(vae, "default_generators", lambda _: [torch.default_generator, device])
+    monkeypatch.setattr(
+        whole_run, "default_generators", lambda _: [torch.default_generator, device]
+    )
     model, state = vae.load(run), device.get_state()
     monkeypatch.setattr(model, "sample", lambda n: torch.rand(n, generator=device))
     first = vae.sample(model, 5, seed=3)

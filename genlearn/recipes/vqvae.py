@@ -1,0 +1,219 @@
+"""Train a VQ-VAE: settings that work, and the run from data to samples."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from genlearn import data
+from genlearn.checkpoints import load_weights
+from genlearn.devices import state_put_back
+from genlearn.errors import RunError
+from genlearn.files import written_whole
+from genlearn.history import History
+from genlearn.metrics import mean_over
+from genlearn.models import VQVAE, IndependentPrior
+from genlearn.nets import perplexity
+from genlearn.recipes.run_folder import read_config, read_head
+from genlearn.recipes.settings import Profiles, Settings, choose
+from genlearn.recipes.whole_run import (
+    bound_figures,
+    descend,
+    drawn,
+    load_newest,
+    pixel_likelihood,
+    whole_run,
+)
+from genlearn.training import Callback, evaluating
+
+NAME = "vqvae"
+PRIOR = "prior.safetensors"
+
+
+@dataclass(frozen=True)
+class Config(Settings):
+    """Settings of a VQ-VAE."""
+
+    codes: int = 128
+    """Words of the codebook."""
+    code_dim: int = 16
+    """Length of a word."""
+    channels: tuple[int, ...] = (16, 32)
+    """Of the feature maps, each half as high and wide as the one before; the last has the codes."""
+    blocks: int = 1
+    """Residual blocks at each size."""
+    dropout: float = 0.0
+    """Share of hidden values set to zero while training."""
+    commitment: float = 0.25
+    """Weight of the squared distance between the encoder's vectors and their codewords."""
+    decay: float = 0.99
+    """Share of the codebook's moving averages that is kept at a step."""
+    restart: float = 0.1
+    """A codeword used less than this share of the average begins anew; 0: none does."""
+    likelihood: Literal["auto", "categorical", "gaussian", "logistic"] = "auto"
+    """Of the pixels. auto: Bernoulli for 2 levels, else categorical."""
+    components: int = 2
+    """Of the mixture, for the likelihood "logistic"."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check(1, math.inf, "codes", "code_dim", "blocks", "components")
+        self._check_share("dropout", "decay")
+        self._check_finite("commitment", "restart")
+        self._check_widths("channels")
+        if not self.channels:
+            raise RunError("channels must be one width or more")
+
+
+_28 = {"channels": (8, 16, 32), "batch_size": 32, "steps": 1500}
+_LONG = {
+    "channels": (64, 128, 256), "blocks": 2, "code_dim": 64, "codes": 512, "steps": 100_000,
+    "learning_rate": 3e-4, "evaluate_every": 5000, "checkpoint_every": 5000,
+}  # fmt: skip
+
+PROFILES: Profiles = {
+    ("digits", "quick"): {},
+    ("digits", "full"): {},  # a larger model learns 1,000 images by heart
+    ("binarized-mnist", "quick"): _28,
+    ("binarized-mnist", "full"): _LONG,
+}
+for name in ("mnist", "fashion-mnist", "kmnist", "glyphs"):
+    PROFILES |= {
+        (name, "quick"): {**_28, "likelihood": "logistic"},
+        (name, "full"): {**_LONG, "likelihood": "logistic"},
+    }
+
+
+class Trained(NamedTuple):
+    """A model, and a prior for its codes."""
+
+    model: VQVAE
+    prior: IndependentPrior
+
+
+def config(data: str = "digits", profile: str | None = None) -> Config:
+    """Return the settings for a data set; see :func:`genlearn.recipes.vae.config`."""
+    return choose(Config, PROFILES, data, profile)
+
+
+def build(config: Config, shape: tuple[int, int, int], levels: int) -> VQVAE:
+    """Make the untrained model of these settings, for images of a shape and number of levels."""
+    with state_put_back([torch.default_generator]):
+        torch.default_generator.manual_seed(config.seed)
+        return VQVAE.conv(
+            shape,
+            levels,
+            codes=config.codes,
+            code_dim=config.code_dim,
+            channels=config.channels,
+            blocks=config.blocks,
+            dropout=config.dropout,
+            decay=config.decay,
+            restart=config.restart,
+            likelihood=pixel_likelihood(config.likelihood, levels, config.components),
+        )
+
+
+def train(
+    config: Config, dataset: data.Dataset, model: VQVAE, callbacks: tuple[Callback, ...] = ()
+) -> History:
+    """Train a model in place, and return what was logged."""
+
+    def loss(step):
+        terms = model.terms(step.batch[0])
+        reconstruction, commitment = terms.reconstruction.mean(), terms.commitment.mean()
+        return {
+            "loss": config.commitment * commitment - reconstruction,
+            "reconstruction": reconstruction,
+            "commitment": commitment,
+            "perplexity": perplexity(terms.codes, config.codes),
+        }
+
+    def validate() -> dict[str, float]:
+        distortion = mean_over(model, dataset.valid, lambda x: -model.terms(x).reconstruction)
+        used = perplexity(encode(model, dataset.valid), config.codes)
+        return {"valid/distortion": distortion.mean, "valid/perplexity": used.item()}
+
+    return descend(NAME, config, dataset, model, loss, validate, callbacks, model.after_step)
+
+
+def encode(model: VQVAE, split: data.Split, batch_size: int = 200) -> Tensor:
+    """Return the codes of a split, on the model's device: int64, (N, h, w)."""
+    device = next(model.parameters()).device
+    with evaluating(model):
+        return torch.cat([model.encode(x.to(device)) for x in split.images.split(batch_size)])
+
+
+def fit_prior(model: VQVAE, split: data.Split) -> IndependentPrior:
+    """Fit the simplest prior to the codes of a split."""
+    return IndependentPrior.fit(encode(model, split), len(model.codebook))
+
+
+def run(
+    config: Config, folder: Path, *, resume: bool = False, progress: bool = False
+) -> dict[str, Any]:
+    """Train, fit a prior to the codes, evaluate and sample: see :func:`whole_run`.
+
+    The prior is left in prior.safetensors. result.json has, by split, the bound with this prior,
+    its two parts, and the perplexity of the codes.
+    """
+
+    def draw(model: VQVAE, dataset: data.Dataset) -> Tensor:
+        return sample(Trained(model, fit_prior(model, dataset.train)), 64, config.seed)
+
+    def evaluate(model: VQVAE, dataset: data.Dataset) -> dict[str, Any]:
+        prior = fit_prior(model, dataset.train)
+        with written_whole(folder / PRIOR) as temporary:
+            temporary.write_bytes(safetensors.torch.save(prior.state_dict()))
+        result = {"codes": config.codes, "restarts": model.codebook.restarts.item()}
+        for name, split in {"valid": dataset.valid, "test": dataset.test}.items():
+            codes = encode(model, split)
+            bound = mean_over(model, split, lambda x: model.elbo(x, prior))
+            rate = -prior.log_prob(codes).double().mean().item()
+            result[name] = {
+                **bound_figures(bound, model),
+                "rate_nats": round(rate, 3),
+                "distortion_nats": round(-bound.mean - rate, 3),
+                "perplexity": round(perplexity(codes, config.codes).item(), 2),
+                "codes_in_use": len(codes.unique()),
+            }
+        return result
+
+    return whole_run(
+        NAME,
+        config,
+        folder,
+        build=build,
+        train=train,
+        draw=draw,
+        evaluate=evaluate,
+        curves=("vqvae/loss", "valid/distortion"),
+        resume=resume,
+        progress=progress,
+    )
+
+
+def load(folder: Path) -> Trained:
+    """Return the model of a finished run, with its prior.
+
+    Raises:
+        GenlearnError: if there is no such run, it is not finished, or its files are damaged.
+    """
+    head, settings = read_head(folder), read_config(folder, Config)
+    model = build(settings, head.shape, head.levels)
+    load_newest(model, folder, NAME)
+    prior = IndependentPrior(model.grid, settings.codes)
+    if not (folder / PRIOR).exists():
+        raise RunError(f"{folder}: the run is not finished, so it has no prior yet; resume it")
+    load_weights(prior, folder / PRIOR)
+    return Trained(model, prior.eval())
+
+
+def sample(trained: Trained, n: int, seed: int) -> Tensor:
+    """Draw n images, the same ones for the same seed; uint8, (n, C, H, W)."""
+    model, prior = trained
+    return drawn(lambda: model.sample(n, prior), seed, next(model.parameters()).device)

@@ -1,0 +1,164 @@
+"""What the recipes share: a run from the data to samples, and what is made of its model."""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from genlearn import data, distributions
+from genlearn.callbacks import Checkpoint, Evaluate, Progress, SampleGrid
+from genlearn.checkpoints import load_weights, newest_checkpoint
+from genlearn.devices import default_generators, pick_device, state_put_back
+from genlearn.errors import RunError
+from genlearn.history import History
+from genlearn.metrics import Estimate, bits_per_dim
+from genlearn.recipes.run_folder import Head, open_run, write_history, write_result
+from genlearn.recipes.settings import Settings
+from genlearn.training import Callback, Objective, Step, fit
+
+
+def whole_run(
+    name: str,
+    config: Settings,
+    folder: Path,
+    *,
+    build: Callable[[Any, tuple[int, int, int], int], nn.Module],
+    train: Callable[[Any, data.Dataset, Any, tuple[Callback, ...]], History],
+    draw: Callable[[Any, data.Dataset], Tensor],
+    evaluate: Callable[[Any, data.Dataset], dict[str, Any]],
+    curves: Sequence[str],
+    resume: bool,
+    progress: bool,
+) -> dict[str, Any]:
+    """Train, evaluate and sample; everything is left in ``folder``.
+
+    Args:
+        name: of the recipe.
+        config, folder, resume, progress: as for :func:`genlearn.recipes.vae.run`.
+        build: makes the untrained model from settings, shape and levels.
+        train: trains it in place, from settings, data, model and callbacks.
+        draw: gives images for the pictures of samples.
+        evaluate: gives what result.json holds beside the data's name and levels.
+        curves: what the figure of the history shows, where it was logged, in nats per image.
+
+    Returns:
+        The content of result.json.
+
+    Raises:
+        GenlearnError: on anything that the user can put right.
+    """
+    from genlearn import viz  # matplotlib is slow to import
+
+    began = time.perf_counter()
+    torch.set_num_threads(config.threads)
+    device = pick_device(config.device)  # an error here leaves no folder behind
+    dataset = data.load(config.data)
+    open_run(folder, Head(name, dataset.shape, dataset.levels), config, resume)
+    model = build(config, dataset.shape, dataset.levels)
+
+    def picture() -> Tensor:
+        return draw(model, dataset)
+
+    callbacks: list[Callback] = [SampleGrid(folder, picture, dataset.levels, config.evaluate_every)]
+    if progress:
+        callbacks.append(Progress(f"{name}/loss"))
+    callbacks.append(Checkpoint(folder, config.checkpoint_every, resume))
+    history = train(config, dataset, model, tuple(callbacks))
+    trained = time.perf_counter()
+
+    result = {"data": config.data, "levels": dataset.levels, **evaluate(model, dataset)}
+    viz.save_png(viz.tile(picture(), dataset.levels), folder / "samples.png")
+    shown = [curve for curve in curves if curve in history.names()]
+    viz.save_figure(viz.curves(history, shown, unit="nats per image"), folder / "curves.png")
+    write_history(folder, history.rows)
+    seconds = {"seconds": time.perf_counter() - began, "training_seconds": trained - began}
+    write_result(folder, result, seconds, device)
+    return result
+
+
+def descend(
+    name: str,
+    config: Settings,
+    dataset: data.Dataset,
+    model: nn.Module,
+    loss: Callable[[Step], dict[str, Tensor]],
+    validate: Callable[[], dict[str, float]],
+    callbacks: Sequence[Callback],
+    after_step: Callable[[], None] | None = None,
+) -> History:
+    """Train one model with one loss: AdamW, and a learning rate that falls along a cosine.
+
+    Args:
+        name: of model and objective.
+        config: the settings.
+        dataset: whose training split is learned from.
+        model: trained in place.
+        loss: see :class:`genlearn.training.Objective`.
+        validate: gives figures of the validation split.
+        callbacks: beside validation.
+        after_step: called after each update.
+    """
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
+    return fit(
+        {name: model},
+        [Objective(name, loss, optimizer, schedule=schedule, after_step=after_step)],
+        data.Batches(dataset.train, config.batch_size, config.seed),
+        config.steps,
+        precision=config.precision,
+        device=config.device,
+        seed=config.seed,
+        callbacks=(Evaluate(validate, config.evaluate_every), *callbacks),
+    )
+
+
+def pixel_likelihood(name: str, levels: int, components: int = 1) -> distributions.PixelLikelihood:
+    """Return the likelihood that a setting names: auto, categorical, gaussian or logistic."""
+    return {
+        "auto": distributions.likelihood_for,
+        "categorical": distributions.CategoricalPixels,
+        "gaussian": distributions.GaussianPixels,
+        "logistic": partial(distributions.LogisticPixels, components=components),
+    }[name](levels)
+
+
+def bound_figures(bound: Estimate, model: nn.Module) -> dict[str, float]:
+    """What result.json says of a bound on a split."""
+    return {"negative_elbo_nats": round(-bound.mean, 3), **estimate_figures(bound, model)}
+
+
+def estimate_figures(estimate: Estimate, model: nn.Module) -> dict[str, float]:
+    """What result.json says of any estimate of log p(x), beside its name."""
+    return {
+        "standard_error": round(estimate.standard_error, 3),
+        "bits_per_dim": round(bits_per_dim(estimate.mean, model), 4),
+        "images": estimate.images,
+    }
+
+
+def load_newest(model: nn.Module, folder: Path, name: str) -> None:
+    """Load the weights of the newest checkpoint of a run, and leave training mode.
+
+    Raises:
+        GenlearnError: if there is none, or it is damaged.
+    """
+    newest = newest_checkpoint(folder)
+    if newest is None:
+        raise RunError(f"{folder}: the run has no checkpoint yet")
+    load_weights(model, newest / f"{name}.safetensors")
+    model.eval()
+
+
+def drawn(draw: Callable[[], Tensor], seed: int, device: torch.device) -> Tensor:
+    """Draw with the default generators seeded, and put their state back."""
+    generators = default_generators(device)
+    with state_put_back(generators):
+        for generator in generators:
+            generator.manual_seed(seed)
+        return draw()
