@@ -40,8 +40,10 @@ class DiscretisedLogisticMixture(Distribution):
         """Logarithm of the probability of a level, nats."""
         step = 2 / (self.levels - 1)
         precision = (-self.log_scales).exp()
-        centred = (value * step - 1).unsqueeze(-1) - self.means
-        above, below = (centred + step / 2) * precision, (centred - step / 2) * precision
+        # Two neighbours must have the same border, to the bit: rounded apart, the masses of a
+        # density far narrower than a level would not sum to 1.
+        above = (((value + 0.5) * step - 1).unsqueeze(-1) - self.means) * precision
+        below = (((value - 0.5) * step - 1).unsqueeze(-1) - self.means) * precision
         # σ(a) - σ(b) = σ(a) σ(-b) (1 - e^(b - a)): three factors whose logarithms never cancel, so
         # this holds far out in the tails, where the difference itself would be 0.
         log_upper, log_lower = F.logsigmoid(above), F.logsigmoid(-below)
