@@ -8,7 +8,7 @@ TORCH_PIP_ARGS ?=
 STAMP := $(VENV)/installed
 STATE := $(CURDIR)/_build/state
 FONTS := _build/state/fonts
-CODE := genlearn tests tools benchmarks book
+CODE := genlearn tests tools benchmarks book assignments
 
 # Results depend on nothing outside this folder: small models, one thread a process (tiny models
 # run slower on two), and no settings, history or start-up files from the reader's home.
@@ -20,6 +20,9 @@ RUN := env PATH="$(CURDIR)/$(VENV)/bin:$$PATH" GENLEARN_PROFILE=quick OMP_NUM_TH
 # Execute every notebook and compare its outputs with the stored ones, two notebooks at a time.
 VALIDATE := pytest -q --nbval --nbval-current-env --nbval-cell-timeout 300 \
 	--nbval-sanitize-with tests/nbval_sanitize.cfg -n 2 --dist loadfile book
+
+# Problem sets: see tools/grading.
+GRADING := $(RUN) PYTHONPATH=tools python -m grading
 
 # The arithmetic of a CPU without wide vector instructions: sums in another order.
 PLAIN_CPU := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2 MKL_CBWR=COMPATIBLE
@@ -34,7 +37,8 @@ say = @printf '\n== %s\n' '$(1)'
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help install book test check mutations validate site portability notebooks lab bench constraints clean
+.PHONY: help install book test check mutations grading validate site portability notebooks lab \
+	assignments grade bench constraints clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -67,18 +71,23 @@ book: $(STAMP) ## build the site; any warning is an error
 		-W -n --keep-going --all -q > /dev/null
 	@echo 'The book is built. Open this page: $(CURDIR)/_build/html/index.html'
 
-test: check mutations validate book site ## everything that must hold: check, the notebooks, the book, the site
+test: check mutations grading validate book site ## everything that must hold: check, the problem sets, the notebooks, the book, the site
 
 check: $(STAMP) $(FONTS) ## lint and unit tests alone (under 90 s)
 	$(call say,Lint)
 	@$(RUN) ruff check $(CODE)
 	@$(RUN) ruff format --check $(CODE)
 	$(call say,Unit tests)
-	@$(RUN) pytest -q -n 2 --ignore tests/site --ignore tests/mutations
+	@$(RUN) pytest -q -n 2 --ignore tests/site --ignore tests/mutations \
+		--ignore tests/assignments
 
 mutations: $(STAMP) ## put deliberate bugs into copies of the library; a named test must find each
 	$(call say,Deliberate bugs)
 	@$(RUN) pytest -q -n 2 tests/mutations
+
+grading: $(STAMP) ## release the problem sets, and grade right, wrong and broken submissions
+	$(call say,Problem sets)
+	@$(RUN) pytest -q tests/assignments
 
 validate: $(STAMP) $(FONTS) ## run every notebook and compare with its stored outputs
 	$(call say,Notebooks)
@@ -105,6 +114,15 @@ notebooks: $(STAMP) $(FONTS) ## run the chapters whose code changed and store th
 
 lab: $(STAMP) ## open the book in JupyterLab
 	@$(VENV)/bin/jupyter lab book
+
+assignments: $(STAMP) ## build the problem sets: what students get, and the page for staff
+	$(call say,Problem sets)
+	@$(GRADING) release
+
+grade: $(STAMP) ## grade the submissions in a folder: make grade DIR=submissions
+	@test -n "$(DIR)" || { \
+		echo 'name the folder of submissions: make grade DIR=submissions' >&2; exit 2; }
+	@$(GRADING) grade "$(DIR)" $(GRADE_ARGS)
 
 bench: $(STAMP) ## measure speed, one script after the other
 	@for script in benchmarks/*.py; do \
