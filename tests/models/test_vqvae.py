@@ -85,7 +85,8 @@ def test_terms_equal_those_written_out(levels):
 def test_the_encoder_gets_the_gradient_that_the_decoder_has_at_the_codewords():
     model, x = vqvae(17), images(17)
     weight = model.encoder[-1].weight
-    (ours,) = torch.autograd.grad(model.terms(x).reconstruction.sum(), weight)
+    loss = model.terms(x).reconstruction.sum()
+    (ours,) = torch.autograd.grad(loss, weight, materialize_grads=True)
     words = model.codebook.words[model.encode(x)].movedim(-1, 1).requires_grad_()
     log_prob = CategoricalPixels(17).distribution(model.decoder(words)).log_prob(x.float())
     (upstream,) = torch.autograd.grad(log_prob.sum(), words)

@@ -60,6 +60,7 @@ def test_the_distance_pulls_the_vector_to_its_codeword():
     distance = book(v).distance
     away = (v - book.words[book.nearest(v)]).detach()
     torch.testing.assert_close(distance, away.square().sum(1))
+    assert distance.requires_grad
     (gradient,) = torch.autograd.grad(distance.sum(), v)
     torch.testing.assert_close(gradient, 2 * away)
     assert not list(book.parameters())  # nothing else could be pulled
