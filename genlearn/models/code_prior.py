@@ -52,7 +52,7 @@ class IndependentPrior(nn.Module):
         cells = codes.flatten(1) + places  # one number for each place and code
         counts = cells.flatten().bincount(minlength=prior.probabilities.numel())
         total = len(codes) + count * smoothing
-        prior.probabilities.copy_(((counts.double() + smoothing) / total).view(*grid, count))
+        prior.probabilities.copy_(((counts + smoothing) / total).view(*grid, count))
         return prior
 
     def log_prob(self, codes: Tensor) -> Tensor:

@@ -153,5 +153,8 @@ def perplexity(codes: Tensor, count: int) -> Tensor:
         codes: int64, 0 … count - 1, of any shape.
         count: how many codes there are.
     """
-    frequencies = codes.flatten().bincount(minlength=count).double() / codes.numel()
+    ones = torch.ones(codes.numel(), device=codes.device)
+    # As bincount, for which a GPU would make the host wait.
+    counts = torch.zeros(count, device=codes.device).index_add_(0, codes.flatten(), ones)
+    frequencies = counts / codes.numel()
     return torch.special.entr(frequencies).sum().exp()

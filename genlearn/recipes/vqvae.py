@@ -125,10 +125,10 @@ def train(
 
     def loss(step):
         terms = model.terms(step.batch[0])
-        reconstruction, commitment = terms.reconstruction.mean(), terms.commitment.mean()
+        distortion, commitment = -terms.reconstruction.mean(), terms.commitment.mean()
         return {
-            "loss": config.commitment * commitment - reconstruction,
-            "reconstruction": reconstruction,
+            "loss": distortion + config.commitment * commitment,
+            "distortion": distortion,
             "commitment": commitment,
             "perplexity": perplexity(terms.codes, config.codes),
         }
@@ -191,7 +191,7 @@ def run(
         train=train,
         draw=draw,
         evaluate=evaluate,
-        curves=("vqvae/loss", "valid/distortion"),
+        curves=("vqvae/distortion", "valid/distortion"),
         resume=resume,
         progress=progress,
     )

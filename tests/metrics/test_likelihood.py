@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from genlearn.data import Split
-from genlearn.metrics import bits_per_dim, mean_elbo
+from genlearn.metrics import bits_per_dim, mean_elbo, mean_over
 from genlearn.models import PPCA, VAE
 
 
@@ -42,6 +42,17 @@ def test_mean_and_standard_error_are_those_over_images(batch_size):
     assert estimate.mean == pytest.approx(values.mean(), abs=0.03)
     assert estimate.standard_error == pytest.approx(values.std(ddof=1) / 5**0.5, abs=0.03)
     assert max(toy.sizes) == min(batch_size, 5)
+
+
+@pytest.mark.parametrize("batch_size", [2, 5, 100])
+def test_a_mean_over_images_has_the_error_of_that_mean(batch_size):
+    toy = Toy().train()
+    estimate = mean_over(
+        toy, SPLIT, lambda x: x.float().flatten() - 1000 * toy.training, batch_size=batch_size
+    )
+    values = VALUES.flatten().numpy().astype(float)
+    assert estimate == pytest.approx((values.mean(), values.std(ddof=1) / 5**0.5, 5))
+    assert toy.training
 
 
 def test_the_seed_decides_the_noise_and_nothing_else_is_touched():

@@ -248,4 +248,4 @@ def test_settings_that_make_no_sense_are_refused(options, words):
     ids=str,
 )
 def test_perplexity_is_the_effective_number_of_codes(codes, expected):
-    assert perplexity(torch.tensor(codes), 4).item() == pytest.approx(expected, rel=1e-12)
+    assert perplexity(torch.tensor(codes), 4).item() == pytest.approx(expected, rel=1e-6)

@@ -94,7 +94,7 @@ def test_the_history_holds_training_and_validation(run):
     assert all(1 <= row["valid/perplexity"] <= 6 for row in validated)
     trained = [row for row in rows if "vqvae/loss" in row]
     for row in trained:
-        expected = 0.25 * row["vqvae/commitment"] - row["vqvae/reconstruction"]
+        expected = 0.25 * row["vqvae/commitment"] + row["vqvae/distortion"]
         assert row["vqvae/loss"] == pytest.approx(expected, rel=1e-5)
 
 
