@@ -32,7 +32,7 @@ MODEL = {"latent_dim": 12, "hidden": (192,), "pixel_features": 4, "dropout": 0.2
 TRAINING = {"steps": 2500, "batch_size": 128, "learning_rate": 2e-3, "seed": 0}
 IMAGES_A_DIGIT = 2
 CODES_AN_IMAGE = 5000  # for the bound of one image
-FIRST_PAIR = (3, 18)  # positions in the strip of images: where the path begins and ends
+FIRST_PAIR = (0, 6)  # positions in the strip of images: where the path begins and ends
 
 
 # --- Training.
