@@ -64,6 +64,15 @@ def mutations(root: Path) -> int:
     )
 
 
+def misconceptions(root: Path) -> int:
+    """Count the wrong answers that the hidden tests of the problem sets must find."""
+    catalogues = (root / "tests" / "assignments").glob("*.toml")
+    return sum(
+        len(tomllib.loads(path.read_text("utf-8"))["wrong"])
+        for path in catalogues
+    )
+
+
 def errata(root: Path) -> int:
     """Count the errors of the sources that the book treats."""
     return len(records.load(root, "errata"))

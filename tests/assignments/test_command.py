@@ -133,6 +133,22 @@ def test_marks_are_added_up_by_task(tmp_path):
     ]
 
 
+def test_a_set_whose_solution_fails_is_not_released(tmp_path, monkeypatch):
+    solution = '# %% nbgrader={"grade_id": "t1-x", "solution": true}\n'
+    solution += "### BEGIN SOLUTION\nx = 2\n### END SOLUTION\n"
+    tests = '# %% nbgrader={"grade_id": "t1-x-tests", "grade": true, "points": 1}\n'
+    put(tmp_path, "assignments/toy/toy.py")
+    (tmp_path / "assignments" / "toy" / "toy.py").write_text(
+        f"{solution}\n{tests}assert x == 1, 'x is 1'\n", "utf-8"
+    )
+    toy = course.release("toy", tmp_path, tmp_path / "built")
+    monkeypatch.setattr(course, "names", lambda: ["toy"])
+    monkeypatch.setattr(course, "release", lambda name: toy)
+    with pytest.raises(course.BuildError, match="toy, t1-x-tests: its own solution fails: x is 1"):
+        cli.run_release(None)
+    assert not toy.release.exists()
+
+
 # What a submission sees, and what is left of it
 
 

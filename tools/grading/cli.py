@@ -53,7 +53,11 @@ def run_release(options: argparse.Namespace) -> int:
     """Build every problem set, and run each reference solution."""
     for name in course.names():
         built = course.release(name)
-        check_reference(built)
+        try:
+            check_reference(built)
+        except course.BuildError:
+            course.withdraw(built)
+            raise
         print(f"{name}, for students: {built.release}")
         print(f"{name}, for staff:    {built.instructor}")
     return 0

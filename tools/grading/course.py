@@ -41,6 +41,17 @@ class Course(NamedTuple):
         return twin.points(nbformat.read(self.release, as_version=4))
 
 
+def withdraw(course: Course) -> None:
+    """Remove what students would get."""
+    course.release.unlink(missing_ok=True)
+    stamp_of(course.name, course.gradebook.parent).unlink(missing_ok=True)
+
+
+def stamp_of(name: str, built: Path) -> Path:
+    """The file that says from what a release was made."""
+    return built / f"{name}.digest"
+
+
 def names(root: Path = ROOT) -> list[str]:
     """The problem sets that there are."""
     return sorted(path.parent.name for path in _twins(root))
@@ -74,7 +85,7 @@ def digest(path: Path, root: Path = ROOT) -> str:
 def released(name: str, root: Path = ROOT, built: Path = BUILT) -> Course:
     """The problem set as it was built last, or built now if anything has changed since."""
     course = locate(name, root, built)
-    stamp = built / f"{name}.digest"
+    stamp = stamp_of(name, built)
     current = stamp.is_file() and stamp.read_text("utf-8") == course.digest
     return course if current else release(name, root, built)
 
@@ -88,8 +99,7 @@ def release(name: str, root: Path = ROOT, built: Path = BUILT) -> Course:
     course = locate(name, root, built)
     source = twin.read(root / "assignments" / name / f"{name}.py")
     course.source.parent.mkdir(parents=True, exist_ok=True)
-    for old in (course.release, built / f"{name}.digest"):
-        old.unlink(missing_ok=True)
+    withdraw(course)
     try:
         for grade_id in twin.points(source):
             twin.task_of(grade_id)
@@ -105,9 +115,9 @@ def release(name: str, root: Path = ROOT, built: Path = BUILT) -> Course:
         raise BuildError(f"{name}: nbgrader makes no release: {last[0]}")
     given = nbformat.read(course.release, as_version=4)
     if faults := list(leaks.complaints(given, source)):
-        course.release.unlink()
+        withdraw(course)
         raise BuildError(f"{name}: the release would leak: {faults[0]}")
-    (built / f"{name}.digest").write_text(course.digest, "utf-8")
+    stamp_of(name, built).write_text(course.digest, "utf-8")
     return course
 
 

@@ -1,0 +1,52 @@
+"""What the page on problem sets says of them, read from the sets and from the grader."""
+
+import json
+import re
+import runpy
+from pathlib import Path
+
+TITLE = re.compile(r"^# ## Task (\d+): (.*) \((\d+) points\)$", re.MULTILINE)
+
+
+def tasks(root: Path) -> str:
+    """Make a table of the tasks of problem set 2 and their points."""
+    text = (root / "assignments" / "p2_vae" / "p2_vae.py").read_text("utf-8")
+    rows = TITLE.findall(text)
+    total = sum(int(points) for _, _, points in rows)
+    lines = ["| task | | points |", "| --- | --- | --- |"]
+    lines += [
+        f"| {number} | {title} | {points} |" for number, title, points in rows
+    ]
+    return "\n".join([*lines, f"| | | **{total}** |"])
+
+
+def limits(root: Path) -> str:
+    """Make a table of the limits of a submission, and the options that set them."""
+    module = runpy.run_path(str(root / "tools" / "grading" / "limits.py"))
+    means = {
+        "cell_seconds": "seconds a cell may run",
+        "submission_seconds": "seconds all cells of a submission may run",
+        "memory_mb": "megabytes of memory in use, with all that it started",
+        "output_kb": "kilobytes that a cell may print",
+        "file_mb": "megabytes of the notebook that was handed in",
+    }
+    lines = ["| limit | | option |", "| --- | --- | --- |"]
+    for name, value in module["Limits"]()._asdict().items():
+        option = name.replace("_", "-")
+        lines.append(f"| {value} | {means[name]} | `--{option}` |")
+    return "\n".join(lines)
+
+
+def statuses(root: Path) -> str:
+    """List what the column "status" of the marks may hold."""
+    module = runpy.run_path(str(root / "tools" / "grading" / "outcome.py"))
+    return "\n".join(
+        f"- **{status}**: {meaning}."
+        for status, meaning in module["MEANING"].items()
+    )
+
+
+def measured(root: Path) -> str:
+    """Say how long a batch took, from the record of the benchmark."""
+    file = root / "benchmarks" / "results" / "grading.json"
+    return json.loads(file.read_text("utf-8"))["summary"]
