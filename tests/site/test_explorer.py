@@ -162,21 +162,20 @@ def posterior(vae, file: dict[str, Any], k: int):
         return image, vae.posterior(image).base_dist
 
 
-def test_a_key_on_a_slider_changes_code_and_picture(here, vae):
+def test_a_key_on_a_slider_changes_code_and_picture(here):
     rates = explorer.read()[1]["mean_rates"]
     for j, rate in enumerate(rates):
         slider = here.page.get_by_role("slider", name=f"code dimension {j + 1}", exact=True)
         code, before = shown_code(here.page), picture(here.page, "mean")
         slider.focus()
-        for _ in range(20):
+        for _ in range(5):
             slider.press("ArrowRight")
         moved = shown_code(here.page) - code
-        assert 0.9 < moved[j] < 1.1
+        assert 0.2 < moved[j] < 0.3
         assert moved.count_nonzero() == 1
         assert (picture(here.page, "mean") != before) or rate < 0.1
-        assert slider.get_attribute("aria-valuetext").strip(
-            "+−"
-        ) == f"{shown_code(here.page)[j]:.2f}".strip("-")
+        written = here.page.locator(".dimension .value").nth(j).inner_text()
+        assert slider.get_attribute("aria-valuetext") == written
 
 
 def test_the_canvas_shows_the_mean_image_with_hard_pixels(here, vae):
