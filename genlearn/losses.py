@@ -48,7 +48,7 @@ def free_bits(rates: Tensor, nats: float) -> Tensor:
         nats: the floor of one dimension.
 
     Returns:
-        Scalar, nats per image: at least L · nats.
+        A scalar in nats per image, at least L · nats.
 
     Raises:
         ValueError: if the rates are not by image and dimension, or the floor is negative.

@@ -152,7 +152,7 @@ class HierarchicalVAE(nn.Module):
         return self.lower.likelihood(self.lower_prior(z2).sample()).sample().to(torch.uint8)
 
     def _draw(self, q1: Independent, noise: Tensor | None) -> tuple[Tensor, Independent, Tensor]:
-        """Draw z₁, and z₂ from its posterior, by eq-vae-reparameterised."""
+        """Draw z₁, and z₂ from its posterior, so that the gradient reaches both."""
         if noise is None:
             shape = (*q1.batch_shape, self.latent_dim)
             noise = torch.randn(shape, device=q1.base_dist.loc.device)

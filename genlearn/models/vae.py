@@ -247,7 +247,7 @@ class VAE(nn.Module):
 
 
 def _draw(q: Independent, k: int, noise: Tensor | None) -> Tensor:
-    """Draw k codes an image, (k, N, L), by eq-vae-reparameterised."""
+    """Draw k codes an image, (k, N, L), so that the gradient reaches q."""
     if noise is None:
         return q.rsample((k,))
     if len(noise) != k:

@@ -156,7 +156,7 @@ def fit_prior(model: VQVAE, split: data.Split) -> IndependentPrior:
 def run(
     config: Config, folder: Path, *, resume: bool = False, progress: bool = False
 ) -> dict[str, Any]:
-    """Train, fit a prior to the codes, evaluate and sample: see :func:`whole_run`.
+    """Train, fit a prior to the codes, evaluate and sample: see :func:`genlearn.recipes.vae.run`.
 
     The prior is left in prior.safetensors. result.json has, by split, the bound with this prior,
     its two parts, and the perplexity of the codes.
