@@ -87,7 +87,7 @@ mutations: $(STAMP) ## put deliberate bugs into copies of the library; a named t
 
 grading: $(STAMP) ## release the problem sets, and grade right, wrong and broken submissions
 	$(call say,Problem sets)
-	@$(RUN) pytest -q tests/assignments
+	@$(RUN) pytest -q -n 2 --dist loadfile tests/assignments
 
 validate: $(STAMP) $(FONTS) ## run every notebook and compare with its stored outputs
 	$(call say,Notebooks)

@@ -67,7 +67,7 @@ def main() -> None:
         "minutes": round(minutes, 2),
         "submissions": count,
         "cores_used": len(cores),
-        "seconds_of_a_right_one": right,
+        "seconds_of_a_right_one": round(right, 1),
         "seconds": seconds,
         "one_minute_load_average": round(os.getloadavg()[0], 1),
     }

@@ -29,7 +29,7 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0;
          border-bottom: 1px solid #8888; }
-td.points { white-space: nowrap; }
+td.points, td code { white-space: nowrap; }
 pre { overflow-x: auto; padding: .6rem; border-left: 3px solid #8888; margin: .3rem 0; }
 pre.error { border-color: #c33; }
 </style>
@@ -48,11 +48,13 @@ pre.error { border-color: #c33; }
 {% endif %}
 <table>
 <thead><tr>
-<th scope="col">task</th><th scope="col">points</th><th scope="col">what the tests say</th>
+<th scope="col">task</th><th scope="col">cell</th><th scope="col">points</th>
+<th scope="col">what the tests say</th>
 </tr></thead>
 <tbody>
 {% for row in rows %}
-<tr><td>{{ row.task }}</td><td class="points">{{ row.points }} of {{ row.most }}</td>
+<tr><td>{{ row.task }}</td><td><code>{{ row.cell }}</code></td>
+<td class="points">{{ row.points }} of {{ row.most }}</td>
 <td>{{ row.says }}</td></tr>
 {% endfor %}
 </tbody>
@@ -86,6 +88,7 @@ def page(outcome: Outcome, notebook: NotebookNode | None, release: NotebookNode)
     rows = [
         {
             "task": titles[name],
+            "cell": name.removesuffix("-tests"),
             "points": f"{outcome.points.get(name, 0.0):g}",
             "most": f"{points:g}",
             "says": says[name] if name in outcome.points else "not graded",
@@ -109,12 +112,12 @@ def name_of(cell: NotebookNode) -> str:
 
 
 def headings(notebook: NotebookNode) -> dict[str, str]:
-    """Name of each graded cell → the heading that it stands under."""
+    """Name of each graded cell → the heading that it stands under, without the points."""
     found, latest = {}, ""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             lines = [line for line in cell.source.splitlines() if line.startswith("#")]
-            latest = lines[-1].lstrip("# ") if lines else latest
+            latest = lines[-1].lstrip("# ").partition(" (")[0] if lines else latest
         elif cell.metadata.get("nbgrader", {}).get("grade"):
             found[name_of(cell)] = latest
     return found
