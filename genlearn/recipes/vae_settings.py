@@ -79,8 +79,8 @@ _DIGITS_LONG = {
 _GREY_28 = {"hidden": (400,), "dropout": 0.0, "batch_size": 32, "steps": 2000}
 _GREY_28_LONG = {**_LONG, "likelihood": "logistic", "steps": 100_000}
 _BINARY_28 = {
-    **_CONV, "channels": (16, 32, 64), "latent_dim": 32, "batch_size": 64, "steps": 4000,
-    "warm_up": 400, "evaluate_every": 1000, "importance_samples": 50,
+    **_CONV, "channels": (16, 32, 64), "latent_dim": 32, "batch_size": 64, "steps": 3000,
+    "warm_up": 300, "evaluate_every": 1000, "importance_samples": 20,
 }  # fmt: skip
 _COLOUR = {
     **_CONV, "likelihood": "logistic", "channels": (24, 48, 96), "latent_dim": 64,
