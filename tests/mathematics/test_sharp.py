@@ -2,11 +2,13 @@
 
 import math
 from decimal import Decimal, localcontext
+from itertools import product
 
 import numpy as np
 import pytest
 import torch
 from scipy import integrate, stats
+from sklearn.cluster import KMeans
 from torch import nn
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
@@ -16,7 +18,8 @@ from genlearn.distributions import (
     DiscretisedLogisticMixture,
     LogisticPixels,
 )
-from genlearn.models import PPCA, VAE
+from genlearn.models import PPCA, VAE, VQVAE, ConditionalVAE, HierarchicalVAE, IndependentPrior
+from genlearn.nets import Codebook
 
 DOUBLE = {"dtype": torch.float64}
 
@@ -338,3 +341,118 @@ def test_with_more_codes_one_gradient_drowns_and_the_other_clears():
     )
     torch.testing.assert_close(doubly[10].mean(0) / doubly[100].mean(0), tenfold, rtol=0.25, atol=0)
     assert (plain[100].var(0) > 100 * doubly[100].var(0)).all()
+
+
+# Codes that are whole numbers, labels, and two layers
+
+
+@pytest.mark.equation("eq-sharp-ema")
+def test_without_memory_the_codebook_does_k_means():
+    """Updates on the same vectors until nothing moves, against scikit-learn from the same start."""
+    torch.manual_seed(0)
+    centres = 4 * torch.randn(6, 2)
+    vectors = centres.repeat(40, 1) + torch.randn(240, 2)
+    book = Codebook(6, 2, decay=0.0, restart=0.0)
+    start = vectors[:6].clone()
+    book.words.copy_(start)
+    for _ in range(100):
+        book(vectors)
+        book.update()
+    theirs = KMeans(6, init=start.numpy(), n_init=1, tol=0, max_iter=100).fit(vectors.numpy())
+    np.testing.assert_allclose(book.words, theirs.cluster_centers_, atol=1e-3)
+
+
+def randomise(model: nn.Module, std: float = 0.7) -> None:
+    torch.manual_seed(3)
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=std)
+
+
+@pytest.mark.equation("eq-sharp-vq-bound")
+@torch.no_grad()
+def test_the_bound_of_a_vqvae_is_one_term_of_the_sum_over_all_codes():
+    """2 x 2 codes of 3 words: 81 grids, and 16 images whose probabilities sum to one."""
+    model = VQVAE.conv((1, 2, 2), 2, codes=3, code_dim=2, channels=(3,)).eval()
+    randomise(model)
+    model.codebook.words.normal_()
+    grids = torch.tensor(list(product(range(3), repeat=4))).view(81, 2, 2)
+    prior = IndependentPrior.fit(grids[[1, 5, 40, 66]], 3)
+    images = torch.tensor(list(product(range(2), repeat=4)), dtype=torch.uint8).view(16, 1, 2, 2)
+    p = model.likelihood(grids)
+    every = torch.stack([p.log_prob(x.float()) for x in images]) + prior.log_prob(grids)
+    evidence = every.logsumexp(1)
+    assert evidence.exp().sum().item() == pytest.approx(1, abs=1e-5)
+    bound = model.elbo(images, prior)
+    assert (bound < evidence).all()
+    own = (model.encode(images).flatten(1).unsqueeze(1) == grids.flatten(1)).all(-1)
+    torch.testing.assert_close(bound, every[own])
+
+
+def on_line(extent: float = 8.0, count: int = 321) -> tuple[torch.Tensor, float]:
+    nodes = torch.linspace(-extent, extent, count)
+    return nodes, 2 * extent / (count - 1)
+
+
+@pytest.mark.equation("eq-sharp-conditional")
+@torch.no_grad()
+def test_the_bound_given_a_label_is_below_the_evidence_given_it_by_the_divergence():
+    """One latent number, two classes; each class has an evidence of its own, by quadrature."""
+    model = ConditionalVAE.mlp((1, 2, 2), 3, 2, latent_dim=1, hidden=(8,))
+    randomise(model)
+    x = torch.tensor([[[[0, 1], [2, 1]]]], dtype=torch.uint8)
+    z, cell = on_line()
+    found = []
+    for label in (0, 1):
+        y = torch.tensor([label])
+        given = model.given(y)
+        q = given.posterior(x).base_dist
+        log_joint = given.likelihood(z.unsqueeze(1)).log_prob(x.float())
+        log_joint = log_joint + Normal(0, 1).log_prob(z)
+        evidence = log_joint.logsumexp(0) + math.log(cell)
+        nodes = q.loc[0] + q.scale[0] * z  # a grid of q's own, which may be narrow
+        log_q = q.log_prob(nodes.unsqueeze(1))[:, 0]
+        log_p = given.likelihood(nodes.unsqueeze(1)).log_prob(x.float())
+        log_p = log_p + Normal(0, 1).log_prob(nodes)
+        share = log_q.exp() * cell * q.scale[0]
+        divergence = (share * (log_q - log_p + evidence)).sum()
+        assert divergence > 0.01
+        draws = model.elbo(x.expand(50_000, -1, -1, -1), y.expand(50_000))
+        error = draws.std() / math.sqrt(len(draws))
+        assert abs(draws.mean() + divergence - evidence) < 5 * error
+        assert error < 0.03
+        found.append(evidence)
+    assert abs(found[0] - found[1]) > 0.1
+
+
+@pytest.mark.equation("eq-sharp-hierarchical")
+@torch.no_grad()
+def test_the_bound_of_two_layers_is_an_expectation_over_both():
+    """By quadrature over the plane of two latent numbers; below the evidence by the divergence."""
+    model = HierarchicalVAE.mlp((1, 2, 2), 3, latent_dims=(1, 1), hidden=(8,), upper_hidden=(4,))
+    randomise(model, 0.4)
+    x = torch.tensor([[[[0, 1], [2, 1]]]], dtype=torch.uint8)
+    line, cell = on_line(7.0, 281)
+    q1 = model.lower.posterior(x).base_dist
+    z1 = q1.loc + q1.scale * line.unsqueeze(1)  # (281, 1), where q(z1 | x) lies
+    q2 = model.upper_posterior(z1).base_dist
+    z2 = q2.loc + q2.scale * line  # (281, 281): a row for each z1
+    prior = model.lower_prior(z2.flatten().unsqueeze(1))
+    log_middle = prior.log_prob(z1.expand(281, 281).flatten().unsqueeze(1)).view(281, 281)
+    log_x = model.lower.likelihood(z1).log_prob(x.float()).unsqueeze(1)
+    log_p = log_x + log_middle + Normal(0, 1).log_prob(z2)
+    log_q = q1.log_prob(z1) + q2.log_prob(z2)
+    standard = Normal(0, 1).log_prob(line).exp() * cell
+    exact = (standard.unsqueeze(1) * standard * (log_p - log_q)).sum()
+
+    draws = model.elbo(x.expand(50_000, -1, -1, -1))
+    error = draws.std() / math.sqrt(len(draws))
+    assert abs(draws.mean() - exact) < 5 * error
+    assert error < 0.03
+
+    wide, cell = on_line(8.0, 401)  # log p(x): z2 over its prior, and z1 given it
+    p1 = model.lower_prior(wide.unsqueeze(1)).base_dist
+    places = p1.loc + p1.scale * line
+    log_x = model.lower.likelihood(places.flatten().unsqueeze(1)).log_prob(x.float())
+    mass = Normal(0, 1).log_prob(wide).exp().unsqueeze(1) * cell * standard
+    evidence = (mass * log_x.view(401, 281).exp()).sum().log()
+    assert exact < evidence - 0.01
