@@ -68,8 +68,8 @@ viz.grid(
 )
 
 # %% [markdown]
-# There are $17^{64}$ such images, about $6\cdot10^{78}$: nearly as many as atoms in the visible
-# universe. Almost all look like the upper row. To **generate images** is to draw from the tiny,
+# There are $17^{64}$ such images, about $6\cdot10^{78}$: roughly as many as there are atoms in
+# the visible universe. Almost all look like the upper row. To **generate images** is to draw from the tiny,
 # oddly shaped set of the lower row, when all you have is some members of it.
 #
 # (sec-why-ten)=
@@ -100,10 +100,13 @@ viz.grid(new, digits.levels)
 # opening question. Take *any* distribution $p$ over images, and collect the images to which it gives
 # at least the probability $e^{-h}$. All probabilities add up to one, so there cannot be many:
 #
-# $$
-# 1\ge\sum_{x:\,p(x)\ge e^{-h}}p(x)\ge e^{-h}\cdot\#\{x:p(x)\ge e^{-h}\}
-# \quad\Longrightarrow\quad \#\{x:p(x)\ge e^{-h}\}\le e^{h} .
-# $$ (eq-why-share)
+# ```{math}
+# :label: eq-why-share
+# \begin{aligned}
+# 1 &\ge\sum_{x:\,p(x)\ge e^{-h}}p(x)\ge e^{-h}\cdot\#\{x:p(x)\ge e^{-h}\}, \\
+# \text{so}\quad e^{h} &\ge \#\{x:p(x)\ge e^{-h}\} .
+# \end{aligned}
+# ```
 #
 # If digits that the model *never saw* are among them, then typical digits lie in a set of at most
 # $e^h$ images. A uniformly random image of $D$ pixels with $K$ levels hits that set with

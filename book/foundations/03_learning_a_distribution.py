@@ -120,12 +120,12 @@ figure
 # p(y\mid x)=\frac{p(y)\,p(x\mid y)}{\sum_{y'}p(y')\,p(x\mid y')} .
 # $$ (eq-learn-bayes)
 #
+# ```{erratum} E18
+# ```
+#
 # The way back does not exist. The right side is a *ratio*: multiply $p(x\mid y)$, for all $y$ at
 # once, by any positive function of $x$, and it cancels. So $p(y\mid x)$ says nothing about how
 # probable $x$ is.
-#
-# ```{erratum} E18
-# ```
 #
 # There is a third question. Mix real points and points made by a model $q$, half and half. **Was
 # this one real?** Here $y$ is not a kind of point, it is where the point comes from. Put
@@ -404,15 +404,20 @@ figure
 # most:
 #
 # $$
-# \KL{p}{q}\ge0,\quad\text{with equality only if } p=q \text{ (almost everywhere)} .
+# \KL{p}{q}\ge0,\quad\text{with equality only if } p=q .
 # $$ (eq-learn-gibbs)
+#
+# (Equal almost everywhere, to be exact: a density may be changed at single points.)
 #
 # *Proof.* The line $u-1$ lies above $\log u$ and touches it only at $u=1$. Put $u=q(x)/p(x)$, where
 # $p(x)>0$:
 #
 # $$
-# -\KL{p}{q}=\E_p\Bigl[\log\frac{q(x)}{p(x)}\Bigr]
-#   \le\E_p\Bigl[\frac{q(x)}{p(x)}-1\Bigr]=\int_{p>0}q(x)\,\mathrm{d}x-1\le0 .
+# \begin{aligned}
+# -\KL{p}{q}&=\E_p\Bigl[\log\frac{q(x)}{p(x)}\Bigr]
+#   \le\E_p\Bigl[\frac{q(x)}{p(x)}-1\Bigr] \\
+#   &=\int_{p>0}q(x)\,\mathrm{d}x-1\le0 .
+# \end{aligned}
 # $$
 #
 # Equality in the first step needs $q=p$ wherever $p>0$. $\square$
