@@ -13,11 +13,11 @@ def tasks(root: Path) -> str:
     text = (root / "assignments" / "p2_vae" / "p2_vae.py").read_text("utf-8")
     rows = TITLE.findall(text)
     total = sum(int(points) for _, _, points in rows)
-    lines = ["| task | | points |", "| --- | --- | --- |"]
+    lines = ["| task | what | points |", "| --- | --- | --- |"]
     lines += [
         f"| {number} | {title} | {points} |" for number, title, points in rows
     ]
-    return "\n".join([*lines, f"| | | **{total}** |"])
+    return "\n".join([*lines, f"| all | | **{total}** |"])
 
 
 def limits(root: Path) -> str:
@@ -30,7 +30,7 @@ def limits(root: Path) -> str:
         "output_kb": "kilobytes that a cell may print",
         "file_mb": "megabytes of the notebook that was handed in",
     }
-    lines = ["| limit | | option |", "| --- | --- | --- |"]
+    lines = ["| limit | of what | option |", "| --- | --- | --- |"]
     for name, value in module["Limits"]()._asdict().items():
         option = name.replace("_", "-")
         lines.append(f"| {value} | {means[name]} | `--{option}` |")

@@ -110,6 +110,19 @@ def test_an_error_of_the_grader_is_named_and_not_kept(built, folder, tmp_path, m
     assert grader.known(one) is None
 
 
+def test_a_submission_that_does_not_keep_to_its_limits_is_stopped(
+    built, folder, tmp_path, release, monkeypatch
+):
+    (folder / "ann.ipynb").write_text(json.dumps(release), "utf-8")
+    monkeypatch.setattr(batch, "GRACE", 0)
+    grader = Batch(built, tmp_path / "results", Limits(submission_seconds=0.5), workers=1)
+    one = submissions.Submission("ann", folder / "ann.ipynb")
+    (result,) = grader.grade([one])
+    assert result.status == outcome.STOPPED
+    assert grader.known(one) == result
+    assert "0 of 20 points" in grader.feedback_file(one).read_text("utf-8")
+
+
 def test_an_outcome_that_was_cut_short_is_not_trusted(tmp_path):
     file = tmp_path / "ann.json"
     outcome.write(Outcome("ann", outcome.GRADED, {"t1-x": 1.0}, [], 1.0, "d"), file)

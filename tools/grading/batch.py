@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import nbformat
+import psutil
 
 from genlearn import files
 from grading import feedback, outcome, processes, worker
@@ -28,15 +29,16 @@ KEPT = ("PATH", "LANG", "LC_ALL", "MPLCONFIGDIR", "GENLEARN_DATA")  # of the use
 
 # nbgrader takes seconds to import: one process does so, and each submission's is a copy of it.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["grading.worker"])
+PROCESSES.set_forkserver_preload(["nbgrader.preprocessors", "jupytext", "psutil"])
 
 
 class Running(NamedTuple):
     """A submission that is being graded."""
 
     submission: Submission
-    digest: str
     process: BaseProcess
+    root: psutil.Process
+    """The same, as one that can be told from a later one of its number."""
     scratch: Path
     began: float
 
@@ -78,7 +80,7 @@ class Batch:
                         yield result
         finally:
             for one in running:  # interrupted
-                processes.end(one.process.pid)
+                processes.end(one.root)
                 shutil.rmtree(one.scratch, ignore_errors=True)
 
     def known(self, submission: Submission) -> Outcome | None:
@@ -110,19 +112,19 @@ class Batch:
     def start(self, submission: Submission) -> Running:
         """Begin to grade a submission."""
         scratch = Path(tempfile.mkdtemp(prefix="grade-"))
-        digest = self.digest(submission)
         shutil.copy(self.course.gradebook, scratch / "gradebook.db")
         job = {
             "name": self.course.name,
             "release": str(self.course.release.resolve()),
             "student": submission.student,
             "file": str(submission.file.resolve()),
-            "digest": digest,
+            "digest": self.digest(submission),
             "limits": self.limits._asdict(),
         }
         process = PROCESSES.Process(target=worker.main, args=(scratch, job, environment(scratch)))
         process.start()
-        return Running(submission, digest, process, scratch, time.monotonic())
+        root = psutil.Process(process.pid)
+        return Running(submission, process, root, scratch, time.monotonic())
 
     def look_at(self, one: Running) -> Outcome | None:
         """The outcome of a submission, if it is through, or has to be stopped."""
@@ -131,11 +133,11 @@ class Batch:
             used = processes.memory_mb(processes.family(one.process.pid))
             if not late and used <= self.limits.memory_mb + MARGIN_MB:
                 return None
-            processes.end(one.process.pid)
+            processes.end(one.root)
             one.process.join()
             what = "time" if late else "memory"
             return self.keep_without_run(one.submission, outcome.STOPPED, f"beyond all {what}")
-        processes.end(one.process.pid)  # whatever it may have left behind
+        processes.end(one.root)  # whatever it may have left behind
         result = outcome.read(one.scratch / "outcome.json") if one.process.exitcode == 0 else None
         if result is None:
             log = one.scratch / "worker.log"

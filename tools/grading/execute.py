@@ -10,6 +10,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
@@ -86,13 +87,13 @@ class LimitedRun(Execute):
     def setup_kernel(self, **options):
         """Watch the kernel as long as it lives; afterwards nothing that it started is left."""
         with super().setup_kernel(**options):
-            pid = self.km.provisioner.pid
-            self.watch = MemoryWatch(pid, self.limits.memory_mb)
+            kernel = psutil.Process(self.km.provisioner.pid)
+            self.watch = MemoryWatch(kernel, self.limits.memory_mb)
             try:
                 with self.watch:
                     yield
             finally:
-                end(pid)
+                end(kernel)
 
     def preprocess_cell(self, cell, resources, index):
         """Run a cell, unless it has been left out or the time is over."""

@@ -39,11 +39,15 @@ def memory_mb(processes: list[psutil.Process]) -> float:
     return total / 2**20
 
 
-def end(pid: int) -> None:
-    """Kill a process and its family, at once."""
-    for process in family(pid):
+def end(root: psutil.Process) -> None:
+    """Kill a process and its family, at once.
+
+    If it has ended by itself, its number may be another's by now; then only its family is killed.
+    """
+    for process in family(root.pid):
         with suppress(OSError):
-            os.kill(process.pid, signal.SIGKILL)
+            if process.pid != root.pid or root.is_running():
+                os.kill(process.pid, signal.SIGKILL)
 
 
 class MemoryWatch:
@@ -55,8 +59,8 @@ class MemoryWatch:
         exceeded: whether that has happened.
     """
 
-    def __init__(self, pid: int, limit_mb: float) -> None:
-        self.pid, self.limit_mb, self.exceeded = pid, limit_mb, False
+    def __init__(self, process: psutil.Process, limit_mb: float) -> None:
+        self.process, self.limit_mb, self.exceeded = process, limit_mb, False
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -69,13 +73,12 @@ class MemoryWatch:
         self._thread.join()
 
     def _watch(self) -> None:
-        with suppress(psutil.Error):  # it ended
-            process, next_look = psutil.Process(self.pid), 0.0
-            while not self._over.wait(0.05):
-                looked_at = [process]
-                if time.monotonic() > next_look:
-                    looked_at, next_look = family(self.pid), time.monotonic() + 0.5
-                if memory_mb(looked_at) > self.limit_mb:
-                    self.exceeded = True
-                    end(self.pid)
-                    return
+        next_look = 0.0
+        while not self._over.wait(0.05):
+            looked_at = [self.process]
+            if time.monotonic() > next_look:
+                looked_at, next_look = family(self.process.pid), time.monotonic() + 0.5
+            if memory_mb(looked_at) > self.limit_mb:
+                self.exceeded = True
+                end(self.process)
+                return
