@@ -1018,8 +1018,10 @@ print("the same bound at each of the images; the gap is lower than before")
 # (sec-beta-explorer)=
 # ## Walk through the codes yourself
 #
-# <!-- The latent-space explorer goes here. -->
-# Until now you saw one dimension at a time; to get a feeling for a code, move all of them.
+# Until now you saw one dimension at a time. To get a feeling for a code, move all of them: in
+# {ref}`the latent-space explorer <sec-explorer>` a VAE of the digits runs in your browser, shows
+# what each dimension costs for the image you choose, and follows your sliders. Two of its twelve
+# dimensions are silent. Which?
 #
 # (sec-beta-failure)=
 # ## A failure, made on purpose
