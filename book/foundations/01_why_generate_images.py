@@ -357,6 +357,11 @@ print(
 )
 print("VAE            below 95 on a typical test image")
 
+# %% [markdown]
+# For a training image the copier pays less than {glue:text}`why-copier-train` nats, little more than the
+# $\log1000$ that it costs to name one of a thousand. For a test image it pays more than the
+# model that knows nothing: it is sure, and wrong. And its samples?
+
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two rows of sixteen crisp handwritten digits, a few with a single stray pixel: samples of the copier."}, "figure": {"caption": "Thirty-two samples of the copier. Would you have noticed?", "name": "fig-why-copier"}}
 viz.grid(copies[:32], digits.levels)
 
