@@ -15,4 +15,4 @@ class Limits(NamedTuple):
     output_kb: int = 512
     """What one cell may print or show."""
     file_mb: int = 10
-    """Size of the notebook that was handed in, and of any file that it writes is ten times that."""
+    """Size of the notebook that was handed in; a file that it writes may be ten times as large."""
