@@ -369,6 +369,7 @@ sizes_of = {  # values of an image, dimensions of the code
     "MNIST 28×28": (784, 20),
     "colour 64×64": (3 * 64 * 64, 128),
 }
+print("effective β of programs with β = 1")
 print("pixels:            sum      mean       sum      mean")
 print("code:              sum       sum      mean      mean")
 for name, (P, L) in sizes_of.items():
