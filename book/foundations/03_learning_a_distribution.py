@@ -130,10 +130,10 @@ figure
 # There is a third question. Mix real points and points made by a model $q$, half and half. **Was
 # this one real?** Here $y$ is not a kind of point, it is where the point comes from. Put
 # $p(x\mid\text{real})=p(x)$, $p(x\mid\text{made})=q(x)$ and both prior probabilities $\tfrac12$ into
-# {eq}`eq-learn-bayes`:
+# {eq}`eq-learn-bayes`. Then $p(\text{real}\mid x)$ is
 #
 # $$
-# D^*(x)=p(\text{real}\mid x)=\frac{p(x)}{p(x)+q(x)} .
+# D^*(x)=\frac{p(x)}{p(x)+q(x)} .
 # $$ (eq-learn-discriminator)
 #
 # That is what the **discriminator** of a GAN tries to learn. It is a classifier, but of two sources,
@@ -422,9 +422,9 @@ figure
 #
 # Equality in the first step needs $q=p$ wherever $p>0$. $\square$
 #
-# Now split the divergence into two means. The first, $-\E_p[\log p]$, is the **entropy** $H(p)$: it
-# belongs to the data alone. The second is the mean *negative* log-likelihood of the model, the
-# **cross-entropy**. Moving the entropy to the other side,
+# Now look at the two means in {eq}`eq-learn-kl` one by one. $-\E_p[\log p]$ is the **entropy** $H(p)$:
+# it belongs to the data alone. $-\E_p[\log q]$, the mean *negative* log-likelihood of the model, is the
+# **cross-entropy**. The divergence is the second minus the first, or
 #
 # $$
 # -\E_p[\log q(x)]=H(p)+\KL{p}{q} .
