@@ -833,11 +833,15 @@ print("a thousand codes are worth between one and three nats")
 # in two ways: through the code $z_i=\mu_\phi+\sigma_\phi\varepsilon_i$, and directly, through
 # $-\log q_\phi(z_i\mid x)$. Written apart,
 #
-# $$
-# \nabla_\phi\mathcal{L}_k=\E\Bigl[\sum_i\hat w_i\,\frac{\partial\log w_i}{\partial z_i}
-#   \frac{\mathrm{d}z_i}{\mathrm{d}\phi}\Bigr]
-#   -\E\Bigl[\sum_i\hat w_i\,\nabla_\phi\log q_\phi(z_i\mid x)\Big|_{z_i\text{ fixed}}\Bigr].
-# $$
+# ```{math}
+# \begin{aligned}
+# \nabla_\phi\mathcal{L}_k
+#   &=\E\Bigl[\sum_i\hat w_i\,\frac{\partial\log w_i}{\partial z_i}
+#   \frac{\mathrm{d}z_i}{\mathrm{d}\phi}\Bigr] \\
+#   &\quad-\E\Bigl[\sum_i\hat w_i\,
+#   \nabla_\phi\log q_\phi(z_i\mid x)\Big|_{z_i\text{ fixed}}\Bigr].
+# \end{aligned}
+# ```
 #
 # The second part is a score function. Chapter 04 showed two estimators of one gradient: for a
 # function $f$ that does not itself depend on $\phi$, {eq}`eq-vae-score` equals {eq}`eq-vae-pathwise`,
@@ -857,7 +861,12 @@ print("a thousand codes are worth between one and three nats")
 # $$
 #
 # so the second part is
-# $-\E\bigl[\sum_i(\hat w_i-\hat w_i^2)\,\frac{\partial\log w_i}{\partial z_i}\frac{\mathrm{d}z_i}{\mathrm{d}\phi}\bigr]$.
+#
+# $$
+# -\E\Bigl[\sum_i(\hat w_i-\hat w_i^2)\,\frac{\partial\log w_i}{\partial z_i}
+#   \frac{\mathrm{d}z_i}{\mathrm{d}\phi}\Bigr].
+# $$
+#
 # Added to the first, $\hat w_i$ cancels, and what is left is
 #
 # $$
