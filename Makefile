@@ -12,7 +12,7 @@ CODE := genlearn tests tools benchmarks book assignments
 
 # Results depend on nothing outside this folder: small models, one thread a process (tiny models
 # run slower on two), and no settings, history or start-up files from the reader's home.
-RUN := env PATH="$(CURDIR)/$(VENV)/bin:$$PATH" GENLEARN_PROFILE=quick OMP_NUM_THREADS=1 \
+RUN := env -u MPLBACKEND PATH="$(CURDIR)/$(VENV)/bin:$$PATH" GENLEARN_PROFILE=quick OMP_NUM_THREADS=1 \
 	IPYTHONDIR="$(STATE)/ipython" MPLCONFIGDIR="$(STATE)/matplotlib" \
 	JUPYTER_CONFIG_DIR="$(STATE)/config" JUPYTER_DATA_DIR="$(STATE)/data" \
 	JUPYTER_RUNTIME_DIR="$(STATE)/runtime"

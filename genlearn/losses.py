@@ -112,7 +112,7 @@ def rate_parts(z: Tensor, mean: Tensor, std: Tensor, images: int | None = None) 
 
 
 def _log_weights(z: Tensor, images: int) -> Tensor:
-    """Log weight of each posterior in the aggregate at each code, (N, N); eq-beta-weights."""
+    """Log weight of each posterior in the aggregate at each code, (N, N)."""
     batch = len(z)
     others = (images - 1) / (images * (batch - 1)) if batch > 1 else 1.0
     return z.new_full((batch, batch), math.log(others)).fill_diagonal_(-math.log(images))

@@ -95,8 +95,10 @@ def execute(notebook: NotebookNode, folder: Path) -> NotebookNode:
         coalesce_streams=True,  # how a stream is cut into messages depends on the clock
         on_cell_execute=lambda cell, cell_index: started.append(cell.id),
     )
+    # Where this variable is set, figures would be words instead of pictures.
+    environment = {k: v for k, v in os.environ.items() if k != "MPLBACKEND"}
     try:
-        client.execute()
+        client.execute(env=environment)
     except Exception as error:  # a cell raised, took too long, or killed the kernel
         place = f"cell {started[-1]}" if started else "the kernel"
         raise RuntimeError(f"{place} failed\n{error}") from error

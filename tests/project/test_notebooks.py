@@ -55,11 +55,13 @@ def test_no_cell_failed(notebook):
     assert "error" not in {output.output_type for output in outputs}
 
 
-def test_every_picture_has_an_alt_text(notebook):
+def test_every_picture_has_an_alt_text_and_every_alt_text_its_picture(notebook):
     for cell in notebooks.code_cells(notebook):
+        alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
         if any(IMAGE_TYPES & set(output.get("data", {})) for output in cell.outputs):
-            alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
             assert len(alt) >= 20, f"cell {cell.id} needs mystnb={{'image': {{'alt': '…'}}}}"
+        else:
+            assert not alt, f"cell {cell.id} has lost its picture"
 
 
 @pytest.mark.parametrize("twin", TWINS, ids=lambda twin: twin.stem)
@@ -137,6 +139,14 @@ def test_an_edited_notebook_is_out_of_step(toy, tmp_path):
     assert notebooks.main(["--check"], tmp_path) == 0
     edit(toy.with_suffix(".ipynb"), "max=10", "max=11")
     assert notebooks.main(["--check"], tmp_path) == 1
+
+
+def test_a_figure_is_stored_as_a_picture_whatever_the_environment_says(toy, tmp_path, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    edit(toy, 'print("seen")', "import matplotlib.pyplot as plt\n\nplt.plot([1, 2]);")
+    assert notebooks.main([], tmp_path) == 0
+    after = nbformat.read(toy.with_suffix(".ipynb"), as_version=4)
+    assert ["image/png" in output.data for output in after.cells[2].outputs] == [True]
 
 
 def test_a_failing_cell_leaves_the_old_notebook(toy, tmp_path, capfd):
