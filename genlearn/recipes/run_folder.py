@@ -116,14 +116,20 @@ def write_history(folder: Path, rows: list[dict[str, float]]) -> None:
 
 
 def write_result(
-    folder: Path, result: dict[str, Any], seconds: dict[str, float], device: torch.device
+    folder: Path, result: dict[str, Any], facts: dict[str, Any], device: torch.device
 ) -> None:
-    """Write the figures of a run; and where, on which device, and in which time it was made."""
+    """Write the figures of a run, and where, from what and on which device it was made.
+
+    Args:
+        folder: of the run.
+        result: the figures; equal for equal runs.
+        facts: what need not be equal, such as how long it took.
+        device: on which it was trained.
+    """
     environment = {
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        **{name: round(value, 1) for name, value in seconds.items()},
+        **facts,
         "genlearn": genlearn.__version__,
-        "commit": _commit(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "machine": f"{platform.system()} {platform.machine()}",
@@ -157,7 +163,7 @@ def _write(file: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _commit() -> str:
+def source_commit() -> str:
     """Return the commit of the source tree, with a + where it was changed; "" outside a tree."""
     here = Path(genlearn.__file__).parent
     describe = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]

@@ -16,7 +16,13 @@ from genlearn.devices import default_generators, pick_device, state_put_back
 from genlearn.errors import RunError
 from genlearn.history import History
 from genlearn.metrics import Estimate, bits_per_dim
-from genlearn.recipes.run_folder import Head, open_run, write_history, write_result
+from genlearn.recipes.run_folder import (
+    Head,
+    open_run,
+    source_commit,
+    write_history,
+    write_result,
+)
 from genlearn.recipes.settings import Settings
 from genlearn.training import Callback, Objective, Step, fit
 
@@ -53,7 +59,7 @@ def whole_run(
     """
     from genlearn import viz  # matplotlib is slow to import
 
-    began = time.perf_counter()
+    began, commit = time.perf_counter(), source_commit()
     torch.set_num_threads(config.threads)
     device = pick_device(config.device)  # an error here leaves no folder behind
     dataset = data.load(config.data)
@@ -75,8 +81,12 @@ def whole_run(
     shown = [curve for curve in curves if curve in history.names()]
     viz.save_figure(viz.curves(history, shown, unit="nats per image"), folder / "curves.png")
     write_history(folder, history.rows)
-    seconds = {"seconds": time.perf_counter() - began, "training_seconds": trained - began}
-    write_result(folder, result, seconds, device)
+    facts = {
+        "seconds": round(time.perf_counter() - began, 1),
+        "training_seconds": round(trained - began, 1),
+        "commit": commit,  # of the code that ran, not of what lies there by now
+    }
+    write_result(folder, result, facts, device)
     return result
 
 

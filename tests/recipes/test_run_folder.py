@@ -136,7 +136,12 @@ def test_what_changes_between_equal_runs_stands_in_its_own_file(tmp_path, monkey
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # but the run was on the CPU
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "H200")
     monkeypatch.setattr(sys, "argv", ["/somewhere/bin/genlearn", "train", "vae"])
-    write_result(tmp_path, {"nats": 1.5}, seconds={"seconds": 12.34}, device=torch.device("cpu"))
+    write_result(
+        tmp_path,
+        {"nats": 1.5},
+        facts={"seconds": 12.3, "commit": "abc"},
+        device=torch.device("cpu"),
+    )
     assert json.loads((tmp_path / "result.json").read_text()) == {"nats": 1.5}
     environment = json.loads((tmp_path / "environment.json").read_text())
     assert environment["command"] == "genlearn train vae"
