@@ -791,7 +791,11 @@ figure
 # The product telescopes: $p(x_i\mid x_1,\dots,x_{i-1})$ is $p(x_1,\dots,x_i)/p(x_1,\dots,x_{i-1})$, so
 # every numerator meets the next denominator. Integrals over one coordinate are easy. This is an
 # **autoregressive** model, and its likelihood is exact. Any order will do; sampling takes one step
-# for each coordinate.
+# for each coordinate. A recurrent network may carry the past along in a state $h$; the state is
+# computed, not drawn, so it adds no randomness and there is nothing to maximise over it.
+#
+# ```{erratum} E3
+# ```
 #
 # (sec-learn-latent)=
 # **A hidden cause.** Draw a code $z$ from something simple, turn it into a simple density $p(x\mid z)$,

@@ -1,10 +1,32 @@
 """Errata of chapter 03: what a source says fails, and what is right holds, on the same case."""
 
+from itertools import product
+
 import pytest
 import torch
 
 from genlearn.data import Gaussians
 from genlearn.nets import mlp
+
+
+@pytest.mark.erratum("E3")
+def test_a_state_that_is_computed_gives_a_probability_and_one_that_is_chosen_does_not():
+    """All images of four black or white pixels, under a recurrence with three states."""
+    white = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)  # p(pixel is 1 | state)
+    follows = torch.tensor([[1, 2], [0, 2], [2, 0]])  # the next state, by state and pixel
+    by_state = torch.stack([1 - white, white], 1)
+    computed, chosen = [], []
+    for image in product([0, 1], repeat=4):
+        state, mass = 1, 1.0
+        for pixel in image:
+            mass = mass * by_state[state, pixel].item()
+            state = follows[state, pixel].item()
+        computed.append(mass)
+        chosen.append(by_state.max(0).values[list(image)].prod().item())  # the best of all states
+    assert sum(computed) == pytest.approx(1)
+    assert sum(chosen) > 10  # no probability at all,
+    assert max(chosen) == pytest.approx(min(chosen))  # and every image scores the same
+    assert max(computed) > 2 * min(computed)
 
 
 @pytest.mark.erratum("E18")
