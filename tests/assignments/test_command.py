@@ -192,6 +192,8 @@ def test_interrupted_it_ends_what_runs_and_keeps_what_it_has(folder, tmp_path, r
         env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tools'}"},
         stderr=subprocess.PIPE,
         text=True,
+        # Where the tests run in the background, Ctrl-C is ignored, and children inherit this.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         kept = tmp_path / "to" / "outcomes" / "ann.json"
