@@ -4,7 +4,6 @@ import datetime
 import json
 import os
 import platform
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 import genlearn
+from genlearn.recipes.run_folder import source_commit
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,7 +22,7 @@ def record(name: str, line: str, numbers: dict[str, Any]) -> None:
     script = Path(sys.argv[0]).resolve().relative_to(ROOT)
     content = {
         "command": " ".join(["python", str(script), *sys.argv[1:]]),
-        "commit": _commit(),
+        "commit": source_commit(),
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
         "machine": {"cpu": _cpu(), "cores": os.cpu_count(), "system": platform.system()},
         "versions": {
@@ -36,12 +36,6 @@ def record(name: str, line: str, numbers: dict[str, Any]) -> None:
     file = ROOT / "benchmarks" / "results" / f"{name}.json"
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-def _commit() -> str:
-    describe = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
-    done = subprocess.run(describe, cwd=ROOT, capture_output=True, text=True, check=False)
-    return done.stdout.strip()
 
 
 def _cpu() -> str:

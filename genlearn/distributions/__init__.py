@@ -14,6 +14,7 @@ from genlearn.distributions.pixels import (
     PixelLikelihood,
     check_images,
     likelihood_for,
+    scaled_images,
 )
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     "check_images",
     "diagonal_normal",
     "likelihood_for",
+    "scaled_images",
     "standard_normal",
 ]

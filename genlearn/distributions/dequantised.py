@@ -1,6 +1,7 @@
 """Gaussian pixels, on levels made continuous by uniform noise."""
 
 import math
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import torch
@@ -36,7 +37,7 @@ class DequantisedNormal(Distribution):
         # From a density on the scale of the mean to one on that of levels: + log |d scaled / dx|.
         return log_density - 0.5 * math.log(2 * math.pi) + math.log(width)
 
-    def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
+    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """Draw a level: cut off the fraction of a Gaussian draw, keep it within the range."""
         shape = self._extended_shape(sample_shape)
         noise = torch.randn(shape, device=self.mean_scaled.device)

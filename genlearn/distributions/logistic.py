@@ -3,6 +3,7 @@
 Source: Salimans et al. (2017), PixelCNN++, arXiv 1701.05517.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -53,7 +54,7 @@ class DiscretisedLogisticMixture(Distribution):
         log_mass = torch.where(level > self.levels - 1.5, log_lower, log_mass)
         return (self.log_weights + log_mass).logsumexp(-1)
 
-    def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:  # noqa: B008
+    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """Draw levels: a component, a place under its density, and the level next to it."""
         shape = self._extended_shape(sample_shape)
         chosen = Categorical(logits=self.log_weights, validate_args=False).sample(sample_shape)

@@ -90,6 +90,16 @@ def likelihood_for(levels: int) -> PixelLikelihood:
     return BernoulliPixels() if levels == 2 else CategoricalPixels(levels)
 
 
+def scaled_images(x: Tensor, shape: tuple[int, int, int], levels: int) -> Tensor:
+    """Turn levels into what networks are given: black at -1, white at 1; float32, same shape.
+
+    Raises:
+        TypeError, ValueError: as :func:`check_images` does.
+    """
+    check_images(x, shape, levels)
+    return x.float() * (2 / (levels - 1)) - 1
+
+
 def check_images(x: Tensor, shape: tuple[int, int, int], levels: int) -> None:
     """Check a batch of images before a likelihood is taken.
 

@@ -98,7 +98,8 @@ def mean_over(
     device = next(model.parameters()).device
     with evaluating(model):
         batches = split.images.split(batch_size)
-        return _estimate(torch.cat([function(x.to(device)).double() for x in batches]))
+        every = torch.cat([function(x.to(device)).double() for x in batches]).cpu()
+    return Estimate(every.mean().item(), every.std().item() / math.sqrt(len(every)), len(every))
 
 
 def log_likelihood(
@@ -129,30 +130,20 @@ def log_likelihood(
     Raises:
         ValueError: if there are fewer than 2 images, or a number is below 1.
     """
-    if len(split) < 2:
-        raise ValueError(f"a standard error needs at least 2 images, got {len(split)}")
     for name, value in {"samples": samples, "at_once": at_once, "batch_size": batch_size}.items():
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
-    device = next(model.parameters()).device
-    generators = default_generators(device)
-    estimates = []
-    with evaluating(model), state_put_back(generators):
+
+    def log_mean_weight(images: Tensor) -> Tensor:
+        most = at_once // len(images)
+        total = torch.tensor(-math.inf, dtype=torch.float64, device=images.device)
+        for done in range(0, samples, most):
+            log_weights = model.log_weights(images, min(most, samples - done)).double()
+            total = torch.logaddexp(total, log_weights.logsumexp(0))
+        return total - math.log(samples)
+
+    generators = default_generators(next(model.parameters()).device)
+    with state_put_back(generators):
         for generator in generators:
             generator.manual_seed(seed)
-        for images in split.images.split(min(batch_size, at_once)):
-            images = images.to(device)
-            most = at_once // len(images)
-            total = torch.full((len(images),), -math.inf, dtype=torch.float64, device=device)
-            for done in range(0, samples, most):
-                log_weights = model.log_weights(images, min(most, samples - done)).double()
-                total = torch.logaddexp(total, log_weights.logsumexp(0))
-            estimates.append(total - math.log(samples))
-    return _estimate(torch.cat(estimates))
-
-
-def _estimate(values: Tensor) -> Estimate:
-    """Summarise one float64 value an image."""
-    values = values.cpu()
-    error = values.std().item() / math.sqrt(len(values))
-    return Estimate(values.mean().item(), error, len(values))
+        return mean_over(model, split, log_mean_weight, batch_size=min(batch_size, at_once))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from genlearn.distributions import PixelLikelihood
 from genlearn.models.vae import VAE, Terms
-from genlearn.nets import mlp
+from genlearn.nets import mlp, start_at_zero
 
 
 class ConditionalVAE(nn.Module):
@@ -58,8 +58,7 @@ class ConditionalVAE(nn.Module):
             likelihood=likelihood,
         )
         encoder = mlp((prod(shape) + classes, *hidden, 2 * latent_dim), dropout)
-        for parameter in encoder[-1].parameters():  # codes begin by saying nothing, as in a VAE
-            nn.init.zeros_(parameter)
+        start_at_zero(encoder[-1])
         return cls(VAE(encoder, vae.decoder, vae.pixels, shape, latent_dim), classes)
 
     @property

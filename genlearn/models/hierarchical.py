@@ -13,7 +13,7 @@ from torch.distributions import Independent, kl_divergence
 
 from genlearn.distributions import PixelLikelihood, diagonal_normal, standard_normal
 from genlearn.models.vae import VAE, Terms
-from genlearn.nets import mlp
+from genlearn.nets import mlp, start_at_zero
 
 
 class HierarchicalVAE(nn.Module):
@@ -71,8 +71,7 @@ class HierarchicalVAE(nn.Module):
         up = mlp((low, *upper_hidden, 2 * high), dropout)
         down = mlp((high, *reversed(upper_hidden), 2 * low), dropout)
         for net in (up, down):  # both layers begin at N(0, I), and both rates at 0
-            for parameter in net[-1].parameters():
-                nn.init.zeros_(parameter)
+            start_at_zero(net[-1])
         return cls(lower, up, down, high)
 
     @property

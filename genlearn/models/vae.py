@@ -16,12 +16,12 @@ from torch.distributions import Distribution, Independent, kl_divergence
 
 from genlearn.distributions import (
     PixelLikelihood,
-    check_images,
     diagonal_normal,
     likelihood_for,
+    scaled_images,
     standard_normal,
 )
-from genlearn.nets import ConvDecoder, conv_encoder, mlp
+from genlearn.nets import ConvDecoder, conv_encoder, mlp, start_at_zero
 
 
 class Terms(NamedTuple):
@@ -97,7 +97,7 @@ class VAE(nn.Module):
             # that must say "this is a border pixel", and codes move far away from the prior.
             nn.init.normal_(body[-1].bias)
         encoder = nn.Sequential(nn.Flatten(), mlp((prod(shape), *hidden, 2 * latent_dim), dropout))
-        _say_nothing(encoder[-1][-1])
+        start_at_zero(encoder[-1][-1])
         return cls(encoder, decoder, likelihood, shape, latent_dim)
 
     @classmethod
@@ -126,7 +126,7 @@ class VAE(nn.Module):
         likelihood = likelihood or likelihood_for(levels)
         options = {"blocks": blocks, "dropout": dropout}
         encoder = conv_encoder(shape, channels, 2 * latent_dim, **options)
-        _say_nothing(encoder[-1])
+        start_at_zero(encoder[-1])
         count = likelihood.parameters_per_value
         decoder = ConvDecoder(latent_dim, shape, channels, count, **options)
         return cls(encoder, decoder, likelihood, shape, latent_dim)
@@ -142,8 +142,7 @@ class VAE(nn.Module):
 
     def posterior(self, x: Tensor) -> Independent:
         """q(z | x) for images of levels, (N, C, H, W): batch shape (N,), event shape (L,)."""
-        check_images(x, self.shape, self.levels)
-        scaled = x.float() * (2 / (self.levels - 1)) - 1
+        scaled = scaled_images(x, self.shape, self.levels)
         mean, log_std = self.encoder(scaled).float().chunk(2, dim=1)
         return diagonal_normal(mean, log_std)
 
@@ -253,9 +252,3 @@ def _draw(q: Independent, k: int, noise: Tensor | None) -> Tensor:
     if len(noise) != k:
         raise ValueError(f"noise is for {len(noise)} codes an image, not {k}")
     return q.base_dist.loc + q.base_dist.scale * noise
-
-
-def _say_nothing(last: nn.Linear) -> None:
-    """Let codes begin by saying nothing: q(z | x) = p(z) for every image, and the rate is 0."""
-    nn.init.zeros_(last.weight)
-    nn.init.zeros_(last.bias)

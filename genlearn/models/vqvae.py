@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from genlearn.distributions import PixelLikelihood, check_images, likelihood_for
+from genlearn.distributions import PixelLikelihood, likelihood_for, scaled_images
 from genlearn.models.code_prior import CodePrior
 from genlearn.nets import Codebook, ConvDecoder, conv_features, image_sizes
 
@@ -146,8 +146,7 @@ class VQVAE(nn.Module):
 
     def _vectors(self, x: Tensor) -> Tensor:
         """Turn images into the vectors before quantisation, (N, h, w, D)."""
-        check_images(x, self.shape, self.levels)
-        scaled = x.float() * (2 / (self.levels - 1)) - 1
+        scaled = scaled_images(x, self.shape, self.levels)
         return self.encoder(scaled).float().movedim(1, -1)
 
     def _decode(self, words: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from genlearn.nets.codebook import Codebook, Quantised, perplexity
 from genlearn.nets.conv import ConvDecoder, conv_encoder, conv_features, image_sizes
 from genlearn.nets.mlp import mlp
 from genlearn.nets.resnet import ResidualBlock
+from genlearn.nets.zero import start_at_zero
 
 __all__ = [
     "Codebook",
@@ -15,4 +16,5 @@ __all__ = [
     "image_sizes",
     "mlp",
     "perplexity",
+    "start_at_zero",
 ]

@@ -6,6 +6,8 @@ Source: He et al. (2016), Identity Mappings in Deep Residual Networks, arXiv 160
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genlearn.nets.zero import start_at_zero
+
 
 class ResidualBlock(nn.Module):
     """x + f(x), where f is two 3 x 3 convolutions, each after a normalisation and a SiLU.
@@ -24,8 +26,7 @@ class ResidualBlock(nn.Module):
         self.first = nn.Conv2d(channels, channels, 3, padding=1)
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
         self.dropout = nn.Dropout(dropout)
-        nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(self.second.bias)
+        start_at_zero(self.second)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, channels, H, W) to the same shape."""

@@ -76,6 +76,7 @@ class Batch:
                 for one in list(running):
                     if (result := self.look_at(one)) is not None:
                         running.remove(one)
+                        # What a submission made of its folder is no reason to stop the others.
                         shutil.rmtree(one.scratch, ignore_errors=True)
                         yield result
         finally:
