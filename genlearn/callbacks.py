@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from genlearn.checkpoints import load_checkpoint, newest_checkpoint, save_checkpoint
@@ -56,6 +57,41 @@ class Evaluate(Callback):
         if _is_time(training, self.every):
             with evaluating(*training.modules.values()):
                 training.history.add(training.step, self.function())
+
+
+class Average(Callback):
+    """Keep a running average of a network's weights, which is often better than any single state.
+
+    average ← decay · average + (1 - decay) · source, after each step; counters are copied. Give the
+    average to ``fit`` as one more module, so that checkpoints hold it, and put this callback before
+    the one that writes them. If the network has batch normalisation, call
+    ``nets.restate_batch_norm`` before you use the average: the statistics of the source are of
+    other weights.
+
+    Args:
+        source: the network in training.
+        average: a copy of it (``copy.deepcopy``), to be overwritten.
+        decay: weight of the past. The first steps use less, (1 + steps) / (10 + steps), so that
+            the average soon forgets the untrained weights.
+
+    Source: Yazıcı et al. (2019), The Unusual Effectiveness of Averaging in GAN Training,
+    arXiv 1806.04498.
+    """
+
+    def __init__(self, source: nn.Module, average: nn.Module, decay: float = 0.999) -> None:
+        if not 0 <= decay < 1:
+            raise ValueError(f"decay must be at least 0 and below 1, got {decay}")
+        self.source, self.average, self.decay = source, average, decay
+        average.requires_grad_(False)
+
+    def after_step(self, training: Training) -> None:
+        """Move the average a little towards the newest weights."""
+        decay = min(self.decay, (1 + training.step) / (10 + training.step))
+        with torch.no_grad():
+            averages = list(self.average.parameters())
+            torch._foreach_lerp_(averages, list(self.source.parameters()), 1 - decay)
+            for mine, newest in zip(self.average.buffers(), self.source.buffers(), strict=True):
+                mine.copy_(newest)
 
 
 class SampleGrid(Callback):

@@ -1,5 +1,6 @@
 """What happens beside training: when, in which mode, and what is left behind."""
 
+import copy
 import io
 import sys
 
@@ -9,8 +10,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from genlearn.callbacks import Evaluate, Progress, SampleGrid
-from genlearn.training import Callback, Objective, fit
+from genlearn.callbacks import Average, Evaluate, Progress, SampleGrid
+from genlearn.training import Callback, Objective, Training, fit
 
 
 @pytest.fixture
@@ -86,3 +87,38 @@ def test_there_is_no_progress_bar_in_a_log_file(train, monkeypatch):
     monkeypatch.setattr(sys, "stderr", file)
     train(4, Progress("toy/loss"))
     assert file.getvalue() == ""
+
+
+def test_an_average_is_the_weighted_sum_of_all_states():
+    """Against the sum written out, with the weights of the first steps."""
+    net = nn.Linear(1, 1, bias=False)
+    average = copy.deepcopy(net)
+    keep, states = Average(net, average, decay=0.5), [net.weight.item()]
+    training = Training({}, [], 6)
+    weights = [1.0]
+    for state in (3.0, -1.0, 2.0, 5.0, 7.0, -4.0):
+        training.step += 1
+        with torch.no_grad():
+            net.weight.fill_(state)
+        keep.after_step(training)
+        decay = min(0.5, (1 + training.step) / (10 + training.step))
+        weights = [decay * w for w in weights] + [1 - decay]
+        states.append(state)
+    expected = sum(w * s for w, s in zip(weights, states, strict=True))
+    assert average.weight.item() == pytest.approx(expected, rel=1e-6)
+    assert sum(weights) == pytest.approx(1)
+
+
+def test_an_average_copies_counters_and_wants_no_gradient():
+    norm = nn.BatchNorm1d(2)
+    average = copy.deepcopy(norm)
+    norm(torch.randn(8, 2))
+    Average(norm, average).after_step(Training({}, [], 1, step=1))
+    assert average.num_batches_tracked == 1
+    assert not any(p.requires_grad for p in average.parameters())
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.0])
+def test_an_average_that_forgets_nothing_is_refused(decay):
+    with pytest.raises(ValueError, match="decay must be at least 0 and below 1"):
+        Average(nn.Linear(1, 1), nn.Linear(1, 1), decay)

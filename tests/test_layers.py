@@ -23,7 +23,7 @@ MAY_KNOW = {
     "devices": set(),
     "history": set(),
     "data": {"files"},
-    "models": {"distributions", "nets", "files"},
+    "models": {"distributions", "nets", "losses", "files", "training"},
     "training": SUPPORT,
     "viz": {"files", "history"},
     "checkpoints": {*SUPPORT, "training"},

@@ -7,7 +7,7 @@ from genlearn.data.places import CACHE_VARIABLE, FOLDER_VARIABLE
 from genlearn.data.sets import ENTRIES, fetch, is_at_hand, load, names
 from genlearn.data.shapes import render_shapes
 from genlearn.data.split import Dataset, Split
-from genlearn.data.toys import DENSITIES, Draws, Gaussians, Rings
+from genlearn.data.toys import DENSITIES, Draws, Gaussians, Grid, Rings
 from genlearn.data.transforms import affine, dequantise, random_affine
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Dataset",
     "Draws",
     "Gaussians",
+    "Grid",
     "Rings",
     "Split",
     "affine",

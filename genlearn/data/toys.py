@@ -12,8 +12,33 @@ from torch import Tensor
 from genlearn.data.batches import Batch, derive_seed
 
 
+class _RoundGaussians:
+    """Equally likely round Gaussians of one width, around ``means``."""
+
+    means: Tensor
+    std: float
+
+    @property
+    def extent(self) -> float:
+        """Half the side of a square around 0 that holds all but 1e-8 of the mass."""
+        return self.means.abs().max().item() + 6 * self.std
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw n points, float32, shape (n, 2)."""
+        means = self.means
+        mode = torch.randint(len(means), (n,), generator=generator)
+        return means[mode] + self.std * torch.randn(n, 2, generator=generator)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log density in nats at points (…, 2), shape (…)."""
+        means = self.means.to(x)
+        squares = (x.unsqueeze(-2) - means).square().sum(-1)
+        log_gaussian = -squares / (2 * self.std**2) - math.log(2 * math.pi * self.std**2)
+        return log_gaussian.logsumexp(-1) - math.log(len(means))
+
+
 @dataclass(frozen=True)
-class Gaussians:
+class Gaussians(_RoundGaussians):
     """Equally likely round Gaussians, evenly spaced on a circle."""
 
     modes: int = 8
@@ -23,26 +48,28 @@ class Gaussians:
     """Of each Gaussian, in every direction."""
 
     @property
-    def extent(self) -> float:
-        """Half the side of a square around 0 that holds all but 1e-8 of the mass."""
-        return self.radius + 6 * self.std
-
-    @property
     def means(self) -> Tensor:
         """The centres, float32, shape (modes, 2)."""
         angle = torch.arange(self.modes) * (2 * math.pi / self.modes)
         return self.radius * torch.stack([angle.cos(), angle.sin()], dim=1)
 
-    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """Draw n points, float32, shape (n, 2)."""
-        mode = torch.randint(self.modes, (n,), generator=generator)
-        return self.means[mode] + self.std * torch.randn(n, 2, generator=generator)
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Log density in nats at points (…, 2), shape (…)."""
-        squares = (x.unsqueeze(-2) - self.means.to(x)).square().sum(-1)
-        log_gaussian = -squares / (2 * self.std**2) - math.log(2 * math.pi * self.std**2)
-        return log_gaussian.logsumexp(-1) - math.log(self.modes)
+@dataclass(frozen=True)
+class Grid(_RoundGaussians):
+    """Equally likely round Gaussians on a square grid around 0."""
+
+    side: int = 5
+    """Gaussians in a row; there are as many rows."""
+    spacing: float = 1.0
+    """Between the means of neighbours."""
+    std: float = 0.05
+    """Of each Gaussian, in every direction."""
+
+    @property
+    def means(self) -> Tensor:
+        """The centres, float32, shape (side², 2), row by row."""
+        line = (torch.arange(self.side) - (self.side - 1) / 2) * self.spacing
+        return torch.cartesian_prod(line, line)
 
 
 @dataclass(frozen=True)
@@ -95,7 +122,7 @@ class Draws:
         ValueError: if size is below 1.
     """
 
-    def __init__(self, density: Gaussians | Rings, size: int, seed: int = 0) -> None:
+    def __init__(self, density: Gaussians | Grid | Rings, size: int, seed: int = 0) -> None:
         if size < 1:
             raise ValueError(f"a batch has at least one point, got size={size}")
         self.density, self.size, self.seed = density, size, seed
@@ -116,5 +143,5 @@ class Draws:
         return (self.density.sample(self.size, generator).to(self.device),)
 
 
-DENSITIES = {"gaussians": Gaussians, "rings": Rings}
+DENSITIES = {"gaussians": Gaussians, "grid": Grid, "rings": Rings}
 """The toy densities by name."""

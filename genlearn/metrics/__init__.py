@@ -7,6 +7,7 @@ from genlearn.metrics.disentanglement import (
     factor_score,
     mutual_information_gap,
 )
+from genlearn.metrics.frechet import frechet_distance
 from genlearn.metrics.likelihood import (
     Estimate,
     bits_per_dim,
@@ -14,16 +15,20 @@ from genlearn.metrics.likelihood import (
     mean_elbo,
     mean_over,
 )
+from genlearn.metrics.modes import ModeCoverage, mode_coverage
 
 __all__ = [
     "Estimate",
     "FactorScore",
     "InformationGap",
+    "ModeCoverage",
     "active_dimensions",
     "bits_per_dim",
     "factor_score",
+    "frechet_distance",
     "log_likelihood",
     "mean_elbo",
     "mean_over",
+    "mode_coverage",
     "mutual_information_gap",
 ]

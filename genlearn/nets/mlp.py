@@ -6,12 +6,15 @@ from itertools import pairwise
 from torch import nn
 
 
-def mlp(sizes: Sequence[int], dropout: float = 0.0) -> nn.Sequential:
-    """Linear layers with SiLU between them (none after the last), on the last axis.
+def mlp(
+    sizes: Sequence[int], dropout: float = 0.0, activation: type[nn.Module] = nn.SiLU
+) -> nn.Sequential:
+    """Linear layers with a nonlinearity between them (none after the last), on the last axis.
 
     Args:
         sizes: widths from input to output, for example (64, 256, 32).
         dropout: share of hidden values set to zero while training.
+        activation: the nonlinearity.
 
     Raises:
         ValueError: if fewer than two sizes are given.
@@ -21,7 +24,7 @@ def mlp(sizes: Sequence[int], dropout: float = 0.0) -> nn.Sequential:
     layers: list[nn.Module] = []
     for i, (inputs, outputs) in enumerate(pairwise(sizes)):
         if i > 0:
-            layers.append(nn.SiLU())
+            layers.append(activation())
             if dropout > 0:
                 layers.append(nn.Dropout(dropout))
         layers.append(nn.Linear(inputs, outputs))

@@ -8,9 +8,9 @@ import torch
 from scipy import integrate, stats
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
-from genlearn.data import DENSITIES, Draws, Gaussians, Rings
+from genlearn.data import DENSITIES, Draws, Gaussians, Grid, Rings
 
-VARIANTS = [Gaussians(), Gaussians(3, 1.0, 0.5), Rings(), Rings((0.5,), 0.3)]
+VARIANTS = [Gaussians(), Gaussians(3, 1.0, 0.5), Grid(3, 1.0, 0.2), Rings(), Rings((0.5,), 0.3)]
 
 
 def grid(density, cells: int) -> tuple[torch.Tensor, float]:
@@ -110,3 +110,10 @@ def test_processes_share_one_stream_of_draws():
 def test_a_batch_of_no_points_is_refused():
     with pytest.raises(ValueError, match="at least one point, got size=0"):
         Draws(Gaussians(), 0)
+
+
+def test_a_grid_lies_around_zero_at_its_spacing():
+    means = Grid(side=5, spacing=2.0).means
+    assert means.shape == (25, 2)
+    assert sorted(set(means.flatten().tolist())) == [-4, -2, 0, 2, 4]
+    assert torch.pdist(means).min() == 2

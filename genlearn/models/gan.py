@@ -1,0 +1,153 @@
+"""A generator and a discriminator, and what each of them makes smaller.
+
+Source: Goodfellow et al. (2014), Generative Adversarial Nets, arXiv 1406.2661.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from genlearn import nets
+from genlearn.losses import ADVERSARIAL_LOSSES, AdversarialLoss
+from genlearn.training import Step
+
+Penalty = Callable[[nn.Module, Tensor, Tensor], Tensor]
+"""Maps discriminator, real and generated data to a scalar, its weight included."""
+
+
+class GAN(nn.Module):
+    """Two networks: one makes data from noise, the other tells them from real data.
+
+    Networks see data in a range of their own: images of levels 0 … levels - 1 as numbers from -1
+    to 1, points of the plane divided by ``unit``. :meth:`scaled` and :meth:`unscaled` go there and
+    back. Losses and penalties are of scaled data.
+
+    Args:
+        generator: maps noise (N, latent_dim) to scaled data, (N, …).
+        discriminator: maps scaled data to one number each, (N,).
+        latent_dim: length of a noise vector, which is standard normal.
+        loss: what each player makes smaller; by default the non-saturating pair.
+        levels: of images; None for points.
+        unit: of points: what the networks see as 1.
+        augment: changes what the discriminator sees, real and generated data alike; gradients must
+            pass through it.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        latent_dim: int,
+        *,
+        loss: AdversarialLoss = ADVERSARIAL_LOSSES["non-saturating"],
+        levels: int | None = None,
+        unit: float = 1.0,
+        augment: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        super().__init__()
+        self.generator, self.discriminator = generator, discriminator
+        self.latent_dim, self.loss, self.levels, self.unit = latent_dim, loss, levels, unit
+        self.augment = augment
+
+    @classmethod
+    def mlp(
+        cls,
+        dims: int = 2,
+        latent_dim: int = 8,
+        hidden: Sequence[int] = (128, 128),
+        **options,
+    ) -> "GAN":
+        """Make a GAN of two MLPs with ReLU, for points.
+
+        Args:
+            dims: coordinates of a point.
+            latent_dim: length of a noise vector.
+            hidden: widths of the hidden layers of both players.
+            options: loss, unit and augment, as for the class.
+        """
+        generator = nets.mlp((latent_dim, *hidden, dims), activation=nn.ReLU)
+        discriminator = nets.mlp((dims, *hidden, 1), activation=nn.ReLU)
+        return cls(generator, nn.Sequential(*discriminator, nn.Flatten(0)), latent_dim, **options)
+
+    @property
+    def players(self) -> dict[str, nn.Module]:
+        """Both networks by name, for ``fit``."""
+        return {"generator": self.generator, "discriminator": self.discriminator}
+
+    def noise(self, n: int) -> Tensor:
+        """Draw noise, shape (n, latent_dim)."""
+        device = next(self.generator.parameters()).device
+        return torch.randn(n, self.latent_dim, device=device)
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """Bring data into the networks' range; float32, same shape."""
+        return x.float() / self.unit if self.levels is None else 2 * x.float() / self._top - 1
+
+    def unscaled(self, x: Tensor) -> Tensor:
+        """Bring networks' outputs back: points as float32, images as uint8 levels."""
+        if self.levels is None:
+            return x.float() * self.unit
+        return ((x.float() + 1) / 2 * self._top).round().clamp(0, self._top).to(torch.uint8)
+
+    @property
+    def _top(self) -> int:
+        return self.levels - 1
+
+    def judge(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the discriminator's outputs for scaled real and generated data, (N,) and (M,).
+
+        Both go through in one pass, unless the discriminator normalises over the batch: then the
+        statistics of the mixture would tell it which is which.
+        """
+        if self.augment is not None:
+            real, fake = self.augment(real), self.augment(fake)
+        if nets.has_batch_norm(self.discriminator):
+            return self.discriminator(real), self.discriminator(fake)
+        real_logits, fake_logits = self.discriminator(torch.cat([real, fake])).split(
+            [len(real), len(fake)]
+        )
+        return real_logits, fake_logits
+
+    def discriminator_loss(self, step: Step, penalty: Penalty | None = None) -> dict[str, Tensor]:
+        """Judge the batch of a step and as many generated data, for the discriminator's update.
+
+        Args:
+            step: its batch holds the real data, shape (N, …), unscaled.
+            penalty: added to the loss.
+
+        Returns:
+            Scalars: "loss", which goes down; the mean outputs "real_logit" and "fake_logit"; and
+            the "penalty" within the loss, if there is one.
+        """
+        real = self.scaled(step.batch[0])
+        with torch.no_grad():  # the generator does not move now, so its gradient is not needed
+            fake = self.generator(self.noise(len(real)))
+        real_logits, fake_logits = self.judge(real, fake)
+        loss = self.loss.discriminator(real_logits, fake_logits)
+        terms = {"real_logit": real_logits.mean(), "fake_logit": fake_logits.mean()}
+        if penalty is None:
+            return {"loss": loss, **terms}
+        extra = penalty(self.discriminator, real, fake)
+        return {"loss": loss + extra, "penalty": extra, **terms}
+
+    def generator_loss(self, step: Step) -> dict[str, Tensor]:
+        """Judge as many generated data as a step's batch has, for the generator's update.
+
+        Returns:
+            The scalar "loss", which goes down.
+        """
+        fake = self.generator(self.noise(len(step.batch[0])))
+        if self.augment is not None:
+            fake = self.augment(fake)
+        return {"loss": self.loss.generator(self.discriminator(fake))}
+
+    def sample(self, n: int, noise: Tensor | None = None) -> Tensor:
+        """Draw data as they were before scaling: points (n, dims) or levels (n, C, H, W).
+
+        Args:
+            n: how many.
+            noise: in place of fresh noise, shape (n, latent_dim).
+        """
+        with torch.no_grad():
+            return self.unscaled(self.generator(self.noise(n) if noise is None else noise))
