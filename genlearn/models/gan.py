@@ -117,8 +117,8 @@ class GAN(nn.Module):
             penalty: added to the loss.
 
         Returns:
-            Scalars: "loss", which goes down; the mean outputs "real_logit" and "fake_logit"; and
-            the "penalty" within the loss, if there is one.
+            Scalars by name. "loss" goes down; "real_logit" and "fake_logit" are the mean outputs;
+            "penalty" is the part of the loss that it adds, if there is one.
         """
         real = self.scaled(step.batch[0])
         with torch.no_grad():  # the generator does not move now, so its gradient is not needed
@@ -135,7 +135,7 @@ class GAN(nn.Module):
         """Judge as many generated data as a step's batch has, for the generator's update.
 
         Returns:
-            The scalar "loss", which goes down.
+            One scalar, "loss", which goes down.
         """
         fake = self.generator(self.noise(len(step.batch[0])))
         if self.augment is not None:

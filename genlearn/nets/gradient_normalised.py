@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 
 class GradientNormalised(nn.Module):
-    """D / (‖∇D‖ + |D|), where ∇ is with respect to the points: values between -1 and 1.
+    """``D / (‖∇D‖ + |D|)``, where ∇ is with respect to the points: values between -1 and 1.
 
     Args:
         discriminator: maps points (N, …) to (N,), each point's number by that point alone.
