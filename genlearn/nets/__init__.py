@@ -3,9 +3,12 @@
 from genlearn.nets.batch_norm import has_batch_norm, restate_batch_norm
 from genlearn.nets.codebook import Codebook, Quantised, perplexity
 from genlearn.nets.conv import ConvDecoder, conv_encoder, conv_features, image_sizes
+from genlearn.nets.dcgan import dcgan_discriminator, dcgan_generator
+from genlearn.nets.gan_resnet import resnet_discriminator, resnet_generator
 from genlearn.nets.gradient_normalised import GradientNormalised
 from genlearn.nets.mlp import mlp
 from genlearn.nets.resnet import ResidualBlock
+from genlearn.nets.spectral import spectrally_normalised
 from genlearn.nets.zero import start_at_zero
 
 __all__ = [
@@ -16,10 +19,15 @@ __all__ = [
     "ResidualBlock",
     "conv_encoder",
     "conv_features",
+    "dcgan_discriminator",
+    "dcgan_generator",
     "has_batch_norm",
     "image_sizes",
     "mlp",
     "perplexity",
+    "resnet_discriminator",
+    "resnet_generator",
     "restate_batch_norm",
+    "spectrally_normalised",
     "start_at_zero",
 ]
