@@ -70,6 +70,67 @@ class GAN(nn.Module):
         discriminator = nets.mlp((dims, *hidden, 1), activation=nn.ReLU)
         return cls(generator, nn.Sequential(*discriminator, nn.Flatten(0)), latent_dim, **options)
 
+    @classmethod
+    def dcgan(
+        cls,
+        shape: tuple[int, int, int],
+        levels: int,
+        *,
+        latent_dim: int = 64,
+        channels: Sequence[int] = (32, 64),
+        normalise: tuple[nets.Normalisation, nets.Normalisation] = ("batch", "batch"),
+        strided: bool = True,
+        hidden: Sequence[int] = (),
+        spectral: bool = False,
+        init_std: float | None = 0.02,
+        **options,
+    ) -> "GAN":
+        """Make a GAN of two convolutional networks by the rules of the DCGAN, for images.
+
+        Args:
+            shape, levels: of the images, of any size and number of channels.
+            latent_dim: length of a noise vector.
+            channels: of the feature maps, from the largest down; see
+                :func:`genlearn.nets.dcgan_generator`.
+            normalise: of the generator and of the discriminator: "batch", "group" or "none".
+            strided, hidden, init_std: of both players, as for the generator.
+            spectral: divide each weight of the discriminator by its largest singular value.
+            options: loss and augment, as for the class.
+        """
+        same = {"strided": strided, "hidden": hidden, "init_std": init_std}
+        of_generator, of_discriminator = normalise
+        generator = nets.dcgan_generator(
+            latent_dim, shape, channels, normalise=of_generator, **same
+        )
+        discriminator = nets.dcgan_discriminator(
+            shape, channels, normalise=of_discriminator, **same
+        )
+        if spectral:
+            nets.spectrally_normalised(discriminator)
+        return cls(generator, discriminator, latent_dim, levels=levels, **options)
+
+    @classmethod
+    def resnet(
+        cls,
+        shape: tuple[int, int, int],
+        levels: int,
+        *,
+        latent_dim: int = 128,
+        channels: Sequence[int] = (64, 128),
+        spectral: bool = False,
+        **options,
+    ) -> "GAN":
+        """Make a GAN of two residual networks, for images; no batch norm in the discriminator.
+
+        Args:
+            shape, levels, latent_dim, channels, spectral, options: as for :meth:`dcgan`.
+        """
+        generator = nets.resnet_generator(latent_dim, shape, channels)
+        discriminator = nets.resnet_discriminator(shape, channels)
+        if spectral:
+            nets.spectrally_normalised(discriminator)
+        return cls(generator, discriminator, latent_dim, levels=levels, **options)
+
     @property
     def players(self) -> dict[str, nn.Module]:
         """Both networks by name, for ``fit``."""

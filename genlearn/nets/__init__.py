@@ -3,7 +3,7 @@
 from genlearn.nets.batch_norm import has_batch_norm, restate_batch_norm
 from genlearn.nets.codebook import Codebook, Quantised, perplexity
 from genlearn.nets.conv import ConvDecoder, conv_encoder, conv_features, image_sizes
-from genlearn.nets.dcgan import dcgan_discriminator, dcgan_generator
+from genlearn.nets.dcgan import Normalisation, dcgan_discriminator, dcgan_generator
 from genlearn.nets.gan_resnet import resnet_discriminator, resnet_generator
 from genlearn.nets.gradient_normalised import GradientNormalised
 from genlearn.nets.mlp import mlp
@@ -15,6 +15,7 @@ __all__ = [
     "Codebook",
     "ConvDecoder",
     "GradientNormalised",
+    "Normalisation",
     "Quantised",
     "ResidualBlock",
     "conv_encoder",

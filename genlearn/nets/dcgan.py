@@ -23,6 +23,7 @@ from torch import nn
 from genlearn.nets.conv import check_channels, image_sizes
 
 Normalisation = Literal["batch", "group", "none"]
+"""Of feature maps: by statistics of the batch, of each image alone, or not at all."""
 
 
 def dcgan_generator(
