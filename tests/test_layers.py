@@ -20,6 +20,7 @@ MAY_KNOW = {
     "nets": set(),
     "losses": set(),
     "gradients": set(),
+    "augment": set(),
     "devices": set(),
     "history": set(),
     "data": {"files"},

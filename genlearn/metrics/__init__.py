@@ -1,5 +1,6 @@
 """Figures that say how good a model is."""
 
+from genlearn.metrics.class_shares import ClassShares, class_shares
 from genlearn.metrics.disentanglement import (
     FactorScore,
     InformationGap,
@@ -18,12 +19,14 @@ from genlearn.metrics.likelihood import (
 from genlearn.metrics.modes import ModeCoverage, mode_coverage
 
 __all__ = [
+    "ClassShares",
     "Estimate",
     "FactorScore",
     "InformationGap",
     "ModeCoverage",
     "active_dimensions",
     "bits_per_dim",
+    "class_shares",
     "factor_score",
     "frechet_distance",
     "log_likelihood",

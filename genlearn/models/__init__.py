@@ -1,5 +1,6 @@
 """Models: what they assume, their likelihoods or losses, and how they are sampled."""
 
+from genlearn.models.classifier import Classifier
 from genlearn.models.code_prior import CodePrior, IndependentPrior
 from genlearn.models.conditional_vae import ConditionalVAE
 from genlearn.models.gan import GAN
@@ -13,6 +14,7 @@ __all__ = [
     "PPCA",
     "VAE",
     "VQVAE",
+    "Classifier",
     "CodePrior",
     "CodeTerms",
     "ConditionalVAE",
