@@ -126,24 +126,7 @@ def _train(recipe: ModuleType, arguments: list[str], prog: str) -> None:
         """
         folder = out or Path("runs") / f"{recipe.NAME}-{config.data}"
         result = recipe.run(config, folder, resume=resume, progress=True)
-        for split in ("valid", "test"):
-            figures = result[split]
-            print(
-                f"{split}: bound {figures['negative_elbo_nats']:.2f} nats per image "
-                f"(± {figures['standard_error']:.2f}), {figures['bits_per_dim']:.3f} bits per "
-                f"dimension, {result['levels']} levels, {figures['images']} images"
-            )
-            if sampled := figures.get("importance_sampling"):
-                print(
-                    f"{split}: log-likelihood {-sampled['negative_log_likelihood_nats']:.2f} nats "
-                    f"(± {sampled['standard_error']:.2f}), {sampled['bits_per_dim']:.3f} bits per "
-                    f"dimension, from {sampled['samples']} importance samples an image"
-                )
-            if "perplexity" in figures:
-                print(
-                    f"{split}: perplexity {figures['perplexity']:.1f} of {result['codes']} codes, "
-                    f"{figures['codes_in_use']} in use"
-                )
+        print("\n".join(recipe.summary(result)))
         print(f"samples: {folder / 'samples.png'}")
 
     tyro.cli(train, args=arguments, prog=prog)

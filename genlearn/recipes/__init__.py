@@ -1,8 +1,11 @@
 """Whole runs: settings that work, from the data to samples. One file a family of models."""
 
-from genlearn.recipes import vae, vqvae
+from genlearn.recipes import gan, vae, vqvae
 
-RECIPES = {recipe.NAME: recipe for recipe in (vae, vqvae)}
-"""What ``genlearn train`` offers. Each module has Config, config(), run(), load(), sample()."""
+RECIPES = {recipe.NAME: recipe for recipe in (vae, vqvae, gan)}
+"""What ``genlearn train`` offers.
 
-__all__ = ["RECIPES", "vae", "vqvae"]
+Each module has Config, config(), run(), summary(), load() and sample().
+"""
+
+__all__ = ["RECIPES", "gan", "vae", "vqvae"]

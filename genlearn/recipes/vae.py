@@ -15,6 +15,7 @@ from genlearn.recipes.run_folder import read_config, read_head
 from genlearn.recipes.vae_settings import Config, config
 from genlearn.recipes.whole_run import (
     bound_figures,
+    bound_summary,
     descend,
     drawn,
     estimate_figures,
@@ -26,7 +27,7 @@ from genlearn.training import Callback
 
 NAME = "vae"
 
-__all__ = ["NAME", "Config", "build", "config", "load", "run", "sample", "train"]
+__all__ = ["NAME", "Config", "build", "config", "load", "run", "sample", "summary", "train"]
 
 
 def build(config: Config, shape: tuple[int, int, int], levels: int) -> VAE:
@@ -123,6 +124,18 @@ def run(
         resume=resume,
         progress=progress,
     )
+
+
+def summary(result: dict[str, Any]) -> list[str]:
+    """Say in lines what a run came to, from the content of its result.json."""
+    lines = bound_summary(result)
+    if sampled := result["test"].get("importance_sampling"):
+        lines.append(
+            f"test: log-likelihood {-sampled['negative_log_likelihood_nats']:.2f} nats "
+            f"(± {sampled['standard_error']:.2f}), {sampled['bits_per_dim']:.3f} bits per "
+            f"dimension, from {sampled['samples']} importance samples an image"
+        )
+    return lines
 
 
 def load(folder: Path) -> VAE:

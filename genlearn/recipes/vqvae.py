@@ -22,6 +22,7 @@ from genlearn.recipes.run_folder import read_config, read_head
 from genlearn.recipes.settings import Profiles, Settings, choose
 from genlearn.recipes.whole_run import (
     bound_figures,
+    bound_summary,
     descend,
     drawn,
     load_newest,
@@ -195,6 +196,16 @@ def run(
         resume=resume,
         progress=progress,
     )
+
+
+def summary(result: dict[str, Any]) -> list[str]:
+    """Say in lines what a run came to, from the content of its result.json."""
+    used = [
+        f"{split}: perplexity {result[split]['perplexity']:.1f} of {result['codes']} codes, "
+        f"{result[split]['codes_in_use']} in use"
+        for split in ("valid", "test")
+    ]
+    return [line for pair in zip(bound_summary(result), used, strict=True) for line in pair]
 
 
 def load(folder: Path) -> Trained:

@@ -32,11 +32,13 @@ def whole_run(
     config: Settings,
     folder: Path,
     *,
-    build: Callable[[Any, tuple[int, int, int], int], nn.Module],
+    build: Callable[[Any, tuple[int, int, int], int], Any],
     train: Callable[[Any, data.Dataset, Any, tuple[Callback, ...]], History],
     draw: Callable[[Any, data.Dataset], Tensor],
     evaluate: Callable[[Any, data.Dataset], dict[str, Any]],
     curves: Sequence[str],
+    unit: str = "nats per image",
+    show: str | None = None,
     resume: bool,
     progress: bool,
 ) -> dict[str, Any]:
@@ -49,7 +51,9 @@ def whole_run(
         train: trains it in place, from settings, data, model and callbacks.
         draw: gives images for the pictures of samples.
         evaluate: gives what result.json holds beside the data's name and levels.
-        curves: what the figure of the history shows, where it was logged, in nats per image.
+        curves: what the figure of the history shows, where it was logged.
+        unit: of these.
+        show: what the progress bar shows; by default the loss of the objective of this name.
 
     Returns:
         The content of result.json.
@@ -71,7 +75,7 @@ def whole_run(
 
     callbacks: list[Callback] = [SampleGrid(folder, picture, dataset.levels, config.evaluate_every)]
     if progress:
-        callbacks.append(Progress(f"{name}/loss"))
+        callbacks.append(Progress(show or f"{name}/loss"))
     callbacks.append(Checkpoint(folder, config.checkpoint_every, resume))
     history = train(config, dataset, model, tuple(callbacks))
     trained = time.perf_counter()
@@ -79,7 +83,7 @@ def whole_run(
     result = {"data": config.data, "levels": dataset.levels, **evaluate(model, dataset)}
     viz.save_png(viz.tile(picture(), dataset.levels), folder / "samples.png")
     shown = [curve for curve in curves if curve in history.names()]
-    viz.save_figure(viz.curves(history, shown, unit="nats per image"), folder / "curves.png")
+    viz.save_figure(viz.curves(history, shown, unit=unit), folder / "curves.png")
     write_history(folder, history.rows)
     facts = {
         "seconds": round(time.perf_counter() - began, 1),
@@ -141,6 +145,19 @@ def pixel_likelihood(name: str, levels: int, components: int = 1) -> distributio
 def bound_figures(bound: Estimate, model: nn.Module) -> dict[str, float]:
     """What result.json says of a bound on a split."""
     return {"negative_elbo_nats": round(-bound.mean, 3), **estimate_figures(bound, model)}
+
+
+def bound_summary(result: dict[str, Any]) -> list[str]:
+    """Say in lines what the bounds came to, from the content of a result.json."""
+    lines = []
+    for split in ("valid", "test"):
+        figures = result[split]
+        lines.append(
+            f"{split}: bound {figures['negative_elbo_nats']:.2f} nats per image "
+            f"(± {figures['standard_error']:.2f}), {figures['bits_per_dim']:.3f} bits per "
+            f"dimension, {result['levels']} levels, {figures['images']} images"
+        )
+    return lines
 
 
 def estimate_figures(estimate: Estimate, model: nn.Module) -> dict[str, float]:
