@@ -75,7 +75,7 @@ def test_help_names_every_command(said, arguments):
     text = said(*arguments)
     assert all(f"genlearn {name} " in text for name in COMMANDS)
     assert set(COMMANDS) == {
-        "train vae", "train vqvae", "sample", "data list", "data fetch", "data show"
+        "train vae", "train vqvae", "train gan", "sample", "data list", "data fetch", "data show"
     }  # fmt: skip
 
 
@@ -185,10 +185,10 @@ def test_a_finished_run_can_be_resumed(said, run):
     [
         (
             ["paint"],
-            "there is no command 'paint'; there are: train vae, train vqvae, sample, data list",
+            "there is no command 'paint'; there are: train vae, train vqvae, train gan, sample",
         ),
         (["train"], "there is no command 'train'"),
-        (["train", "gan"], "there is no command 'train gan'"),
+        (["train", "flow"], "there is no command 'train flow'"),
         (["data"], "there is no command 'data'"),
         (["train", "vae", "--data", "cifar11"], "'cifar11' is unknown; choose one of: digits"),
         (["train", "vae", "--data=cifar11"], "'cifar11' is unknown; choose one of: digits"),
