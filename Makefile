@@ -119,10 +119,10 @@ assignments: $(STAMP) ## build the problem sets: what students get, and the page
 	$(call say,Problem sets)
 	@$(GRADING) release
 
-grade: $(STAMP) ## grade the submissions in a folder: make grade DIR=submissions
+grade: $(STAMP) ## grade the submissions in a folder: make grade DIR=submissions SET=p2_vae
 	@test -n "$(DIR)" || { \
-		echo 'name the folder of submissions: make grade DIR=submissions' >&2; exit 2; }
-	@$(GRADING) grade "$(DIR)" $(GRADE_ARGS)
+		echo 'name the folder of submissions: make grade DIR=submissions SET=p2_vae' >&2; exit 2; }
+	@$(GRADING) grade "$(DIR)" $(if $(SET),--set $(SET)) $(GRADE_ARGS)
 
 bench: $(STAMP) ## measure speed, one script after the other
 	@for script in benchmarks/*.py; do \

@@ -42,7 +42,7 @@ def main() -> None:
         submitted, results = Path(folder, "submitted"), Path(folder, "results")
         submitted.mkdir()
         deserved = hand_in(submitted, count)
-        command = [*COMMAND, "grade", str(submitted), "--to", str(results)]
+        command = [*COMMAND, "grade", str(submitted), "--set", "p2_vae", "--to", str(results)]
         cores = sorted(os.sched_getaffinity(0))[:CORES]
         began = time.perf_counter()
         subprocess.run(

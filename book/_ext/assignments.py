@@ -8,9 +8,18 @@ from pathlib import Path
 TITLE = re.compile(r"^# ## Task (\d+): (.*) \((\d+) points\)$", re.MULTILINE)
 
 
-def tasks(root: Path) -> str:
+def tasks_of_p2(root: Path) -> str:
     """Make a table of the tasks of problem set 2 and their points."""
-    text = (root / "assignments" / "p2_vae" / "p2_vae.py").read_text("utf-8")
+    return _tasks(root, "p2_vae")
+
+
+def tasks_of_p3(root: Path) -> str:
+    """Make a table of the tasks of problem set 3 and their points."""
+    return _tasks(root, "p3_gan")
+
+
+def _tasks(root: Path, name: str) -> str:
+    text = (root / "assignments" / name / f"{name}.py").read_text("utf-8")
     rows = TITLE.findall(text)
     total = sum(int(points) for _, _, points in rows)
     lines = ["| task | what | points |", "| --- | --- | --- |"]

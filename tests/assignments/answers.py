@@ -3,12 +3,25 @@
 import copy
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import nbformat
 from nbformat import NotebookNode
 
-CATALOGUE = tomllib.loads(Path(__file__).with_name("p2_vae.toml").read_text("utf-8"))
-RIGHT, WRONG, SEEN = CATALOGUE["right"], CATALOGUE["wrong"], CATALOGUE["seen"]
+from grading.course import Course
+
+
+class Catalogue(NamedTuple):
+    """What ``NAME.toml`` holds: answers to a problem set, and what is to be said of them."""
+
+    right: dict[str, dict[str, str]]
+    wrong: dict[str, dict[str, str]]
+    seen: dict[str, dict[str, str]]
+
+
+def catalogue(name: str) -> Catalogue:
+    """The answers to a problem set."""
+    return Catalogue(**tomllib.loads(Path(__file__).with_name(f"{name}.toml").read_text("utf-8")))
 
 
 def cell_of(notebook: NotebookNode, name: str) -> NotebookNode:
@@ -25,6 +38,16 @@ def solutions(source: NotebookNode) -> dict[str, str]:
     return {cell.metadata.nbgrader.grade_id: cell.source for cell in marked}
 
 
+def given(source: NotebookNode) -> dict[str, str]:
+    """Name of each cell that is neither an answer nor tests → its code."""
+    marked = [cell for cell in source.cells if "nbgrader" in cell.metadata]
+    return {
+        cell.metadata.nbgrader.grade_id: cell.source
+        for cell in marked
+        if not cell.metadata.nbgrader.solution and not cell.metadata.nbgrader.grade
+    }
+
+
 def answered(release: NotebookNode, answers: dict[str, str]) -> NotebookNode:
     """A copy of the students' notebook with these answers in it."""
     notebook = copy.deepcopy(release)
@@ -33,21 +56,14 @@ def answered(release: NotebookNode, answers: dict[str, str]) -> NotebookNode:
     return notebook
 
 
-def with_wrong(source: NotebookNode, *names: str) -> dict[str, str]:
-    """The reference's answers, some replaced by misconceptions of the catalogue."""
-    wrong = {WRONG[name]["cell"]: WRONG[name]["code"] for name in names}
-    assert len(wrong) == len(names), "two misconceptions about the same cell"
-    return {**solutions(source), **wrong}
-
-
 class Desk:
     """Runs answers against tests in this process, a thousand times faster than with a kernel."""
 
     def __init__(self, source: NotebookNode, release: NotebookNode) -> None:
         self.source, self.release = source, release
         self.given: dict[str, Any] = {}
-        for name in ("setup", "t8-given"):
-            exec(cell_of(source, name).source, self.given)
+        for code in given(source).values():
+            exec(code, self.given)
 
     def complaint(self, answers: dict[str, str], tests: str, hidden: bool) -> str | None:
         """The message of the test that fails; None if all pass.
@@ -57,11 +73,39 @@ class Desk:
             tests: name of the cell of tests.
             hidden: with the hidden tests or without.
         """
+        return self.complaints(answers, [tests], hidden)[tests]
+
+    def complaints(
+        self, answers: dict[str, str], tests: list[str], hidden: bool
+    ) -> dict[str, str | None]:
+        """The same for several cells of tests, of which none sees what another one leaves."""
         space = dict(self.given)
         for code in answers.values():
             exec(code, space)
-        try:
-            exec(cell_of(self.source if hidden else self.release, tests).source, space)
-        except AssertionError as error:
-            return str(error)
-        return None
+        notebook = self.source if hidden else self.release
+        said: dict[str, str | None] = dict.fromkeys(tests)
+        for name in tests:
+            try:
+                exec(cell_of(notebook, name).source, dict(space))
+            except AssertionError as error:
+                said[name] = str(error)
+        return said
+
+
+class ProblemSet:
+    """A problem set as it is released, with the catalogue of answers to it."""
+
+    def __init__(self, built: Course) -> None:
+        self.built = built
+        self.source = nbformat.read(built.source, as_version=4)
+        """The instructor's notebook."""
+        self.release = nbformat.read(built.release, as_version=4)
+        """The students' notebook."""
+        self.desk = Desk(self.source, self.release)
+        self.right, self.wrong, self.seen = catalogue(built.name)
+
+    def with_wrong(self, *names: str) -> dict[str, str]:
+        """The reference's answers, some replaced by misconceptions of the catalogue."""
+        wrong = {self.wrong[name]["cell"]: self.wrong[name]["code"] for name in names}
+        assert len(wrong) == len(names), "two misconceptions about the same cell"
+        return {**solutions(self.source), **wrong}

@@ -4,7 +4,7 @@ import copy
 import json
 from pathlib import Path
 
-from answers import RIGHT, answered, cell_of, solutions, with_wrong
+from answers import ProblemSet, answered, cell_of, solutions
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
@@ -25,21 +25,33 @@ def save(notebook: NotebookNode, file: Path) -> None:
     file.write_text(json.dumps(notebook), "utf-8")
 
 
-def make(folder: Path, source: NotebookNode, release: NotebookNode, file_mb: int) -> None:
-    """Write all submissions."""
+def make_usual(folder: Path, problem_set: ProblemSet) -> None:
+    """Write the submissions that there are of every set: right ones, and one without answers."""
+    usual = {f"right_{name}": answers for name, answers in problem_set.right.items()}
+    usual |= {"reference": solutions(problem_set.source), "empty": {}}
+    for name, answers in usual.items():
+        save(answered(problem_set.release, answers), folder / f"{name}.ipynb")
+
+
+def make_with_wrong(folder: Path, problem_set: ProblemSet, wrong: dict[str, list[str]]) -> None:
+    """Write submissions with misconceptions: name of each → which ones."""
+    for name, kinds in wrong.items():
+        notebook = answered(problem_set.release, problem_set.with_wrong(*kinds))
+        save(notebook, folder / f"{name}.ipynb")
+
+
+def make(folder: Path, p2: ProblemSet, file_mb: int) -> None:
+    """Write all submissions of P2."""
+    release, reference = p2.release, solutions(p2.source)
 
     def put(name: str, answers: dict[str, str]) -> None:
         save(answered(release, answers), folder / f"{name}.ipynb")
 
-    reference = solutions(source)
-    put("reference", reference)
-    put("empty", {})
-    for name, answers in RIGHT.items():
-        put(f"right_{name}", answers)
+    make_usual(folder, p2)
     put("a_loop", {**reference, "t3-draw": LOOP})
     put("a_hog", {**reference, "t5-iwae": HOG})
     put("chatter_and_quitter", {**reference, "t4-elbo": CHATTER, "t7-warmup": QUITTER})
-    for name, wrong in {
+    wrong = {
         "kl_without_half": ["kl_without_half"],
         "mean_for_sum": [
             "likelihood_mean_over_pixels",
@@ -51,10 +63,10 @@ def make(folder: Path, source: NotebookNode, release: NotebookNode, file_mb: int
         "mean_of_logs": ["iwae_mean_of_logs", "gap_reversed"],
         "noise_ignored": ["draw_ignores_noise", "loss_sum_over_the_batch"],
         "variance_for_std": ["draw_with_variance_for_std", "worth_in_nats_per_pixel"],
-    }.items():
-        put(name, with_wrong(source, *wrong))
+    }
+    make_with_wrong(folder, p2, wrong)
 
-    edited = answered(release, with_wrong(source, "kl_without_half"))
+    edited = answered(release, p2.with_wrong("kl_without_half"))
     cell_of(edited, "t1-kl-tests").source = CHEAT
     cell_of(edited, "t1-kl-tests").metadata.nbgrader.points = 100
     cell_of(edited, "t2-likelihood-tests").cell_type = "markdown"
@@ -64,7 +76,7 @@ def make(folder: Path, source: NotebookNode, release: NotebookNode, file_mb: int
     edited.cells.append(bonus)
     save(edited, folder / "edited_tests.ipynb")
 
-    deleted = answered(release, with_wrong(source, "kl_without_half", "gap_reversed"))
+    deleted = answered(release, p2.with_wrong("kl_without_half", "gap_reversed"))
     gone = {"setup", "t1-kl-tests", "t3-draw-tests", "t6-gap-tests", "t8-given", "t8-answer-tests"}
     deleted.cells = [
         cell
@@ -73,7 +85,7 @@ def make(folder: Path, source: NotebookNode, release: NotebookNode, file_mb: int
     ]
     save(deleted, folder / "deleted_tests.ipynb")
 
-    copies = answered(release, with_wrong(source, "iwae_without_log_k"))
+    copies = answered(release, p2.with_wrong("iwae_without_log_k"))
     first = cell_of(copies, "t1-kl")
     draft = copy.deepcopy(first)
     draft.source = "def gaussian_kl(mean, log_std):\n    return mean  # a draft\n"

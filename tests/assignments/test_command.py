@@ -77,12 +77,12 @@ def test_a_folder_that_is_not_there(capsys, folder):
 
 
 def test_an_empty_folder(capsys, folder):
-    assert "no submissions in" in message(capsys, str(folder))
+    assert "no submissions in" in message(capsys, str(folder), "--set", "p2_vae")
 
 
 def test_two_entries_of_one_student(capsys, folder):
     put(folder, "ann.ipynb", "ann/p2_vae.ipynb")
-    assert "ann has two entries" in message(capsys, str(folder))
+    assert "ann has two entries" in message(capsys, str(folder), "--set", "p2_vae")
 
 
 def test_an_unknown_problem_set(capsys, folder):
@@ -90,10 +90,16 @@ def test_an_unknown_problem_set(capsys, folder):
     assert "no problem set p9; there is p2_vae" in message(capsys, str(folder), "--set", "p9")
 
 
+def test_of_several_problem_sets_one_is_named(capsys, folder):
+    put(folder, "ann.ipynb")
+    assert len(course.names()) > 1
+    assert "name one of them: p2_vae, p3_gan (--set NAME)" in message(capsys, str(folder))
+
+
 @pytest.mark.parametrize("option", ["--workers", "--cell-seconds", "--memory-mb"])
 def test_a_limit_of_nothing(option, capsys, folder):
     put(folder, "ann.ipynb")
-    assert "above 0" in message(capsys, str(folder), option, "0")
+    assert "above 0" in message(capsys, str(folder), "--set", "p2_vae", option, "0")
 
 
 # A grader that fails is no student's fault
@@ -187,8 +193,9 @@ def test_interrupted_it_ends_what_runs_and_keeps_what_it_has(folder, tmp_path, r
     slow["cells"].insert(1, {**slow["cells"][1], "metadata": {}, "id": "slow"})
     slow["cells"][1]["source"] = f"import time  # {tmp_path}\ntime.sleep(100)"
     (folder / "bob.ipynb").write_text(json.dumps(slow), "utf-8")
+    command = [sys.executable, "-m", "grading", "grade"]
     running = subprocess.Popen(
-        [sys.executable, "-m", "grading", "grade", str(folder), "--to", str(tmp_path / "to")],
+        [*command, str(folder), "--set", "p2_vae", "--to", str(tmp_path / "to")],
         env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tools'}"},
         stderr=subprocess.PIPE,
         text=True,

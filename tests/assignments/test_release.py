@@ -15,18 +15,18 @@ from grading import course, leaks, twin
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_students_get_one_file(built):
-    files = [path for path in built.release.parent.rglob("*") if path.is_file()]
-    assert files == [built.release]
+def test_students_get_one_file(problem_set):
+    given = problem_set.built.release
+    assert [path for path in given.parent.rglob("*") if path.is_file()] == [given]
 
 
-def test_no_leak_is_found(release, source):
-    assert list(leaks.complaints(release, source)) == []
+def test_no_leak_is_found(problem_set):
+    assert list(leaks.complaints(problem_set.release, problem_set.source)) == []
 
 
-def test_neither_solutions_nor_hidden_tests_are_anywhere_in_the_file(built, source):
-    text = built.release.read_text("utf-8")
-    secret, public = leaks.secret_and_public_lines(source)
+def test_neither_solutions_nor_hidden_tests_are_anywhere_in_the_file(problem_set):
+    text = problem_set.built.release.read_text("utf-8")
+    secret, public = leaks.secret_and_public_lines(problem_set.source)
     assert len(secret - public) > 100
     for line in secret:
         inside_json = json.dumps(line)[1:-1]
@@ -35,33 +35,37 @@ def test_neither_solutions_nor_hidden_tests_are_anywhere_in_the_file(built, sour
     assert "HIDDEN" not in text
 
 
-def test_it_says_nothing_of_this_machine(built):
-    text = built.release.read_text("utf-8")
+def test_it_says_nothing_of_this_machine(problem_set):
+    text = problem_set.built.release.read_text("utf-8")
     assert str(ROOT) not in text
     assert str(Path.home()) not in text.replace('"/', '" /') or Path.home() == Path("/")
 
 
-def test_every_answer_is_a_stub(release, source):
-    for name in solutions(source):
-        assert cell_of(release, name).source.rstrip().endswith("raise NotImplementedError()")
+def test_every_answer_is_a_stub(problem_set):
+    for name in solutions(problem_set.source):
+        assert (
+            cell_of(problem_set.release, name)
+            .source.rstrip()
+            .endswith("raise NotImplementedError()")
+        )
 
 
-def test_tests_cannot_be_edited_in_the_notebook(release):
-    for cell in twin.graded_cells(release):
+def test_tests_cannot_be_edited_in_the_notebook(problem_set):
+    for cell in twin.graded_cells(problem_set.release):
         assert cell.metadata.editable is False
         assert cell.metadata.deletable is False
 
 
-def test_checksums_are_those_of_the_released_cells(release):
+def test_checksums_are_those_of_the_released_cells(problem_set):
     """A checksum of the whole tests would let one try what is in them."""
-    for cell in twin.graded_cells(release):
+    for cell in twin.graded_cells(problem_set.release):
         assert cell.metadata.nbgrader.checksum == compute_checksum(cell)
 
 
-def test_two_releases_are_the_same_bytes(built, tmp_path):
-    assert course.release("p2_vae", built=tmp_path).release.read_bytes() == (
-        built.release.read_bytes()
-    )
+def test_two_releases_are_the_same_bytes(problem_set, tmp_path):
+    built = problem_set.built
+    again = course.release(built.name, built=tmp_path)
+    assert again.release.read_bytes() == built.release.read_bytes()
 
 
 def test_a_release_is_made_anew_only_when_something_changed(tmp_path):
@@ -190,8 +194,8 @@ def test_messages_of_hidden_tests_are_read_from_the_code():
     assert leaks.hidden_messages(notebook.cells[1].source) == ["not …"]
 
 
-def test_the_marking_scheme_names_every_cell_and_its_points(source):
-    table = course.marking_scheme(source)
-    for grade_id, points in twin.points(source).items():
+def test_the_marking_scheme_names_every_cell_and_its_points(problem_set):
+    table = course.marking_scheme(problem_set.source)
+    for grade_id, points in twin.points(problem_set.source).items():
         assert f"| {grade_id} | {points:g} |" in table
     assert "| **20** |" in table

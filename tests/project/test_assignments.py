@@ -2,16 +2,21 @@
 
 from pathlib import Path
 
+import pytest
+
 import assignments
+from grading import course
 from grading.limits import Limits
 from grading.outcome import MEANING
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_every_task_is_in_the_table_and_the_points_add_up():
-    twin = (ROOT / "assignments" / "p2_vae" / "p2_vae.py").read_text("utf-8")
-    *rows, total = assignments.tasks(ROOT).splitlines()[2:]
+@pytest.mark.parametrize("name", course.names())
+def test_every_task_is_in_the_table_and_the_points_add_up(name):
+    twin = (ROOT / "assignments" / name / f"{name}.py").read_text("utf-8")
+    table = getattr(assignments, f"tasks_of_{name.partition('_')[0]}")
+    *rows, total = table(ROOT).splitlines()[2:]
     assert len(rows) == twin.count("\n# ## Task ")
     points = [int(row.split("|")[-2]) for row in rows]
     assert f"**{sum(points)}**" in total

@@ -90,6 +90,8 @@ def run_grade(options: argparse.Namespace) -> int:
         raise UserError(f"{folder} is no folder of submissions")
     known = course.names()
     name = options.set or (known[0] if len(known) == 1 else None)
+    if name is None:
+        raise UserError(f"of which problem set? name one of them: {', '.join(known)} (--set NAME)")
     if name not in known:
         raise UserError(f"no problem set {name}; there is {', '.join(known)} (--set NAME)")
     limits = Limits(**{field: getattr(options, field) for field in Limits._fields})
