@@ -820,7 +820,8 @@ test_play_round()
 #
 # The generator circles around its goal, so one draws from an average of its weights that runs along
 # with the training. Parameters are averaged. Buffers, such as the statistics and the counter of a
-# batch normalisation, are copied (1 point).
+# batch normalisation, are copied (1 point); chapter 09 says why the statistics are then measured anew
+# before the average is used.
 
 
 # %% nbgrader={"grade_id": "t7-average", "solution": true}

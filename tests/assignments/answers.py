@@ -1,6 +1,7 @@
 """Answers put into the students' notebook, and run against its tests without a kernel."""
 
 import copy
+import functools
 import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -101,8 +102,12 @@ class ProblemSet:
         """The instructor's notebook."""
         self.release = nbformat.read(built.release, as_version=4)
         """The students' notebook."""
-        self.desk = Desk(self.source, self.release)
         self.right, self.wrong, self.seen = catalogue(built.name)
+
+    @functools.cached_property
+    def desk(self) -> Desk:
+        """Made when it is first needed: the cells that are given may train for seconds."""
+        return Desk(self.source, self.release)
 
     def with_wrong(self, *names: str) -> dict[str, str]:
         """The reference's answers, some replaced by misconceptions of the catalogue."""

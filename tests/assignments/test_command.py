@@ -44,6 +44,9 @@ def put(folder: Path, *names: str) -> None:
         (["ann/my answers.ipynb", "ann/notes.txt"], "ann/my answers.ipynb"),
         (["ann/p2_vae.ipynb", "ann/tries.ipynb"], "ann/p2_vae.ipynb"),
         (["ann/p2_vae.ipynb", "ann/.ipynb_checkpoints/p2_vae.ipynb"], "ann/p2_vae.ipynb"),
+        (["ann/p2_vae.ipynb", "ann/p3_gan.ipynb"], "ann/p2_vae.ipynb"),
+        (["ann/my answers.ipynb", "ann/p3_gan.ipynb"], "ann/my answers.ipynb"),
+        (["ann/p3_gan/p3_gan.ipynb"], None),
         (["ann/one.ipynb", "ann/two.ipynb"], None),
         (["ann/answers.pdf"], None),
         (["ann.docx"], None),
@@ -51,7 +54,7 @@ def put(folder: Path, *names: str) -> None:
 )
 def test_a_submission_is_found(files, chosen, folder):
     put(folder, *files)
-    (found,) = submissions.find(folder, "p2_vae")
+    (found,) = submissions.find(folder, "p2_vae", ["p3_gan"])
     assert found.student == "ann"
     assert found.file == (chosen and folder / chosen)
     assert bool(found.problem) == (chosen is None)

@@ -4,6 +4,7 @@ What may become of any submission is tested with P2.
 """
 
 import json
+from pathlib import Path
 
 import handed_in
 import pytest
@@ -64,8 +65,8 @@ DESERVED = {
 
 
 @pytest.fixture(scope="module")
-def rows(set_named, tmp_path_factory) -> dict[str, dict[str, str]]:
-    """The table of marks of the batch."""
+def results(set_named, tmp_path_factory) -> Path:
+    """The folder of what comes back."""
     p3, base = set_named("p3_gan"), tmp_path_factory.mktemp("batch")
     submitted, results = base / "submitted", base / "results"
     submitted.mkdir()
@@ -75,6 +76,12 @@ def rows(set_named, tmp_path_factory) -> dict[str, dict[str, str]]:
     (submitted / "a_hog_and_a_loop.ipynb").write_text(json.dumps(answered(p3.release, broken)))
     found = submissions.find(submitted, "p3_gan")
     assert cli.grade_all(p3.built, found, results, LIMITS, workers=2) == 0
+    return results
+
+
+@pytest.fixture(scope="module")
+def rows(results) -> dict[str, dict[str, str]]:
+    """The table of marks."""
     return read_marks(results)
 
 
@@ -94,3 +101,9 @@ def test_notes_name_the_limit(rows):
     notes = rows["a_hog_and_a_loop"]["notes"]
     assert "t1-best-tests: more than 1500 MB of memory" in notes
     assert "t3-saturating-tests: more than 15 s" in notes
+
+
+def test_a_page_says_that_the_library_may_not_be_called(results):
+    page = (results / "feedback" / "leaves_it_to_the_library.html").read_text("utf-8")
+    kinds = WRONG["leaves_it_to_the_library"]
+    assert page.count("<td>write this one with torch alone") == len(kinds)

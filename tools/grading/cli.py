@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     grade = commands.add_parser("grade", help="grade a folder of submissions")
     grade.add_argument("folder", type=Path, help="one notebook or one folder a student")
     grade.add_argument("--set", help="which problem set (not needed if there is only one)")
-    grade.add_argument("--to", type=Path, help="where marks go (the folder's name with -graded)")
+    grade.add_argument("--to", type=Path, help="where marks go (FOLDER-graded/SET)")
     grade.add_argument("--workers", type=int, default=2, help="how many at a time (2)")
     for name, value in Limits()._asdict().items():
         grade.add_argument(
@@ -98,10 +98,10 @@ def run_grade(options: argparse.Namespace) -> int:
     if options.workers < 1 or min(limits) <= 0:
         raise UserError("limits and the number of workers are above 0")
     try:
-        found = submissions.find(folder, name)
+        found = submissions.find(folder, name, set(known) - {name})
     except ValueError as error:
         raise UserError(str(error)) from error
-    to = options.to or folder.resolve().with_name(f"{folder.resolve().name}-graded")
+    to = options.to or folder.resolve().with_name(f"{folder.resolve().name}-graded") / name
     return grade_all(course.released(name), found, to, limits, options.workers)
 
 

@@ -7,6 +7,7 @@ A folder of submissions holds, for each student, a notebook of that student's na
     DIR/cem/p2_vae/p2_vae.ipynb     as nbgrader collects them: DIR is its submitted/
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,12 +20,13 @@ class Submission(NamedTuple):
     problem: str = ""
 
 
-def find(folder: Path, name: str) -> list[Submission]:
+def find(folder: Path, name: str, others: Collection[str] = ()) -> list[Submission]:
     """The submissions in a folder, by student.
 
     Args:
         folder: of one of the kinds above; they may be mixed.
         name: of the problem set, and so of its notebook.
+        others: names of other problem sets: a student's notebook of that name is none of this set.
 
     Raises:
         ValueError: if there is nothing in the folder, or one student has two entries.
@@ -36,7 +38,7 @@ def find(folder: Path, name: str) -> list[Submission]:
         student = entry.name if entry.is_dir() else entry.stem
         if student in found:
             raise ValueError(f"{student} has two entries in {folder}; keep one")
-        found[student] = _in_folder(entry, name) if entry.is_dir() else _file(entry)
+        found[student] = _in_folder(entry, name, others) if entry.is_dir() else _file(entry)
     if not found:
         raise ValueError(f"no submissions in {folder}")
     return list(found.values())
@@ -48,11 +50,11 @@ def _file(entry: Path) -> Submission:
     return Submission(entry.stem, None, f"{entry.name} is no notebook")
 
 
-def _in_folder(entry: Path, name: str) -> Submission:
+def _in_folder(entry: Path, name: str, others: Collection[str]) -> Submission:
     notebooks = [
         path
         for path in sorted(entry.rglob("*.ipynb"))
-        if path.is_file() and ".ipynb_checkpoints" not in path.parts
+        if path.is_file() and ".ipynb_checkpoints" not in path.parts and path.stem not in others
     ]
     named = [path for path in notebooks if path.stem == name]
     for candidates in (named, notebooks):
