@@ -12,12 +12,12 @@
 # **How it is graded.** The tests that you see help you: they check shapes and easy cases. The tests
 # that decide stand in the same cells when your work is graded, and use inputs that you have not
 # seen. A cell gives its points if all its tests pass. No task builds on your answer to another, so
-# a mistake costs its points once. Any way of writing that gives the right values is right, with one
-# exception: use `torch` as you like, but not `genlearn`, which holds several of the answers.
+# a mistake costs its points once. Any way of writing that gives the right values is right, as long as
+# it is yours: use all that `torch` offers, but not `genlearn`, which holds several of the answers.
 #
 # **Words and units.** $D(x)$ is the probability that $x$ is real, in the discriminator's view. Its
 # network gives a *logit* $a$, and $D=\sigma(a)=1/(1+e^{-a})$. A *loss* is what its player
-# makes small. Everything is in nats. Before you hand in: restart the kernel and run all cells.
+# makes small; all are in nats. Before you hand in: restart the kernel and run all cells.
 
 # %% nbgrader={"grade_id": "setup"}
 import functools
@@ -31,7 +31,7 @@ torch.set_num_threads(1)  # models this small are fastest on one thread
 
 
 def on_its_own(answer):
-    """The same function, failing if it leaves its work to the library."""
+    """The same function, but it fails if it leaves its work to the library."""
 
     def watch(frame, event, _):
         module = frame.f_globals.get("__name__") or ""
@@ -143,7 +143,7 @@ def test_value():
     )
     sure = torch.tensor([1.0, 1.0, 0.0])
     never_wrong = value(sure, sure / 2, 1 - sure)
-    assert never_wrong == 0, (
+    assert abs(never_wrong) < 1e-5, (
         "a D that is sure and never wrong has V = 0: a value of x that never"
         " happens adds nothing, whatever D says of it"
     )
@@ -455,7 +455,8 @@ def growth(rate, gamma, alternating):
 
 # %% nbgrader={"grade_id": "t4-growth-tests", "grade": true, "points": 1}
 def test_growth():
-    assert growth(0.0, 0.0, False) == 1, "a learning rate of 0: nothing moves"
+    at_rest = growth(0.0, 0.0, False)
+    assert abs(at_rest - 1) < 1e-6, "a learning rate of 0: nothing moves"
     assert growth(0.2, 0.0, False) > 1, (
         "simultaneous, without R1: each round leads further out"
     )
