@@ -177,8 +177,9 @@ def fit(
         objectives: what to descend.
         batches: where the data come from.
         steps: training steps; in each, every objective takes its updates.
-        order: "alternating": each player answers the other's newest weights; "simultaneous": all
-            gradients are taken before anyone moves.
+        order: "alternating": each player answers the other's newest weights,
+            eq-game-alternating; "simultaneous": all gradients are taken before anyone moves,
+            eq-game-simultaneous.
         accumulate: batches whose gradients are averaged for one update.
         clip: largest Euclidean norm of an objective's gradient.
         precision: "bf16" runs the networks under autocast.

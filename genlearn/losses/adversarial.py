@@ -19,9 +19,10 @@ from torch.nn import functional as F
 def cross_entropy_discriminator_loss(
     real_logits: Tensor, fake_logits: Tensor, smoothing: float = 0.0
 ) -> Tensor:
-    """-E log D(x) - E log(1 - D(G(z))), nats: the negative value of the game.
+    """-E log D(x) - E log(1 - D(G(z))), nats: the negative value of the game, eq-game-value.
 
-    A discriminator that always says 1/2 has 2 log 2.
+    A discriminator that always says 1/2 has 2 log 2; the best one is eq-game-optimal, and under
+    smoothing eq-game-smoothing.
 
     Args:
         real_logits: of real data, shape (N,).
@@ -41,17 +42,19 @@ def cross_entropy_discriminator_loss(
 
 
 def saturating_generator_loss(fake_logits: Tensor) -> Tensor:
-    """E log(1 - D(G(z))), nats: the generator's part of the value of the game.
+    """E log(1 - D(G(z))), nats: the generator's part of the value; eq-game-saturating.
 
-    Its gradient with respect to the logit is -D: nothing is left of it where D is sure of a fake.
+    Its gradient with respect to the logit is -D, eq-game-slopes: nothing is left of it where D is
+    sure of a fake.
     """
     return -F.softplus(fake_logits.float()).mean()
 
 
 def non_saturating_generator_loss(fake_logits: Tensor) -> Tensor:
-    """-E log D(G(z)), nats: the same fixed points, and a gradient where D is sure of a fake.
+    """-E log D(G(z)), nats, eq-game-non-saturating: a gradient also where D is sure of a fake.
 
-    Its gradient with respect to the logit is -(1 - D).
+    Its gradient with respect to the logit is -(1 - D), eq-game-slopes. The fixed points are those
+    of the saturating loss.
     """
     return F.softplus(-fake_logits.float()).mean()
 

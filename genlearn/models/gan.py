@@ -17,7 +17,7 @@ Penalty = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
 
 class GAN(nn.Module):
-    """Two networks: one makes data from noise, the other tells them from real data.
+    """Two networks: one makes data from noise, the other tells them from real data; alg-game.
 
     Networks see data in a range of their own: images of levels 0 … levels - 1 as numbers from -1
     to 1, points of the plane divided by ``unit``. :meth:`scaled` and :meth:`unscaled` go there and
