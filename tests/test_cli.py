@@ -154,6 +154,20 @@ def test_training_a_vq_vae_prints_how_many_codes_it_uses(said):
     assert said("sample", "run", "--n", 2) == "2 images: run/samples-seed0.png\n"
 
 
+def test_training_a_gan_prints_what_a_classifier_says_of_its_samples(said):
+    """And samples can be drawn from its run."""
+    tiny = ["--channels", "2", "3", "--steps", "4", "--samples", "20", "--judge-steps", "2"]
+    text = said("train", "gan", *tiny, "--judge-channels", "2", "--evaluate-every", "4")
+    judge, shares, distance, samples = text.splitlines()
+    assert judge.startswith("classifier: ")
+    assert "of 447 test images right" in judge
+    assert "of 10 classes the rarest, " in shares
+    assert "Fréchet distance " in distance
+    assert samples == "samples: runs/gan-digits/samples.png"
+    drawn = "2 images: runs/gan-digits/samples-seed0.png\n"
+    assert said("sample", "runs/gan-digits", "--n", 2) == drawn
+
+
 def test_the_profile_may_come_from_the_environment(monkeypatch, said):
     monkeypatch.setenv("GENLEARN_PROFILE", "full")
     said("train", "vae", *TINY, "--network", "mlp", "--importance-samples", "2")
