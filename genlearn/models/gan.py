@@ -87,6 +87,8 @@ class GAN(nn.Module):
     ) -> "GAN":
         """Make a GAN of two convolutional networks by the rules of the DCGAN, for images.
 
+        Trained with the objectives of both players in turn, this is alg-dcgan.
+
         Args:
             shape, levels: of the images, of any size and number of channels.
             latent_dim: length of a noise vector.
@@ -159,7 +161,7 @@ class GAN(nn.Module):
         """Return the discriminator's outputs for scaled real and generated data, (N,) and (M,).
 
         Both go through in one pass, unless the discriminator normalises over the batch: then the
-        statistics of the mixture would tell it which is which.
+        statistics of the mixture would tell it which is which; eq-dcgan-blind.
         """
         if self.augment is not None:
             real, fake = self.augment(real), self.augment(fake)

@@ -40,6 +40,9 @@ def dcgan_generator(
 ) -> nn.Sequential:
     """Map noise (N, latent_dim) to images (N, C, H, W) in [-1, 1], of any size.
 
+    Sizes follow eq-dcgan-transposed-size, the kernel eq-dcgan-overlap, the first weights
+    eq-dcgan-start.
+
     Args:
         latent_dim: length of the noise.
         shape: (C, H, W) of one image.
@@ -85,6 +88,8 @@ def dcgan_discriminator(
     init_std: float | None = 0.02,
 ) -> nn.Sequential:
     """Map images (N, C, H, W) of any size to logits (N,): the generator's mirror image.
+
+    Sizes follow eq-dcgan-conv-size. The layers are those of eq-dcgan-conv.
 
     With "batch", the logit of an image depends on the others of its batch. Penalties of the
     gradient ask for "group" or "none".
