@@ -83,15 +83,18 @@ class Average(Callback):
             raise ValueError(f"decay must be at least 0 and below 1, got {decay}")
         self.source, self.average, self.decay = source, average, decay
         average.requires_grad_(False)
+        # For a small network, going over its parts takes as long as the sums do.
+        self.parameters = [list(network.parameters()) for network in (average, source)]
+        self.has_buffers = any(True for _ in source.buffers())
 
     def after_step(self, training: Training) -> None:
         """Move the average a little towards the newest weights."""
         decay = min(self.decay, (1 + training.step) / (10 + training.step))
         with torch.no_grad():
-            averages = list(self.average.parameters())
-            torch._foreach_lerp_(averages, list(self.source.parameters()), 1 - decay)
-            for mine, newest in zip(self.average.buffers(), self.source.buffers(), strict=True):
-                mine.copy_(newest)
+            torch._foreach_lerp_(*self.parameters, 1 - decay)
+            if self.has_buffers:
+                for mine, newest in zip(self.average.buffers(), self.source.buffers(), strict=True):
+                    mine.copy_(newest)
 
 
 class SampleGrid(Callback):

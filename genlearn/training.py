@@ -202,7 +202,8 @@ def fit(
 
     def backward(objective: Objective) -> None:
         """Add up the gradient of one update, over ``accumulate`` fresh batches."""
-        objective.optimizer.zero_grad(set_to_none=True)
+        for parameter in objective.parameters:
+            parameter.grad = None
         for _ in range(accumulate):
             for generator in generators:
                 generator.manual_seed(derive_seed(seed, training.draws))

@@ -5,6 +5,7 @@ Their points are no images, so they are no ``Dataset``: draw as many as you need
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -47,7 +48,7 @@ class Gaussians(_RoundGaussians):
     std: float = 0.2
     """Of each Gaussian, in every direction."""
 
-    @property
+    @cached_property
     def means(self) -> Tensor:
         """The centres, float32, shape (modes, 2)."""
         angle = torch.arange(self.modes) * (2 * math.pi / self.modes)
@@ -65,7 +66,7 @@ class Grid(_RoundGaussians):
     std: float = 0.05
     """Of each Gaussian, in every direction."""
 
-    @property
+    @cached_property
     def means(self) -> Tensor:
         """The centres, float32, shape (side², 2), row by row."""
         line = (torch.arange(self.side) - (self.side - 1) / 2) * self.spacing
