@@ -1,0 +1,169 @@
+"""Settings of GANs for densities of the plane: each stabiliser by its name, and two that win."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from genlearn.data import Gaussians, Grid
+from genlearn.errors import RunError
+from genlearn.losses import ADVERSARIAL_LOSSES
+
+DATA: dict[str, Gaussians | Grid] = {
+    "ring": Gaussians(modes=8, radius=2.0, std=0.05),
+    "grid": Grid(side=5, spacing=1.0, std=0.05),
+    "wide-grid": Grid(side=5, spacing=2.0, std=0.05),
+}
+"""Narrow Gaussians far apart: a generator must find all of them, and leave the gaps empty."""
+
+PENALTIES = ("none", "R1", "R2", "R1 and R2", "between", "unit", "unit, one-sided")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of a GAN for points of the plane. The defaults are the plain GAN."""
+
+    data: Literal["ring", "grid", "wide-grid"] = "ring"
+    """Density to learn."""
+    steps: int = 5000
+    """Training steps; each has at least one update of either player."""
+    batch_size: int = 128
+    """Points a batch."""
+    latent_dim: int = 8
+    """Length of a noise vector."""
+    hidden: tuple[int, ...] = (128, 128, 128)
+    """Widths of the generator's hidden layers. Depth makes steep edges between modes cheap."""
+    discriminator_hidden: tuple[int, ...] = (128, 128)
+    """Widths of the discriminator's hidden layers."""
+    noise_scale: float = 6.0
+    """Noise is multiplied by it; the first weights are divided by it. So the first map is the same,
+    and steps of one size change its slopes by so many times more."""
+    seed: int = 0
+    """Fixes weights, data and noise."""
+
+    loss: Literal["saturating", "non-saturating", "least-squares", "hinge", "wasserstein"] = (
+        "non-saturating"
+    )
+    """What each player makes smaller."""
+    smoothing: float = 0.0
+    """The discriminator's target for real data is 1 less this."""
+    learning_rate: float = 3e-3
+    """Of the generator's Adam."""
+    discriminator_rate: float | None = None
+    """Of the discriminator's Adam; None: the generator's."""
+    momentum: float = 0.5
+    """First beta of both Adams; the second is 0.99."""
+    cosine: bool = False
+    """Whether both rates fall to zero along a cosine."""
+    order: Literal["alternating", "simultaneous"] = "alternating"
+    """Whether the players take turns or move at once."""
+    critic_repeats: int = 1
+    """Updates of the discriminator a step, each on fresh points."""
+    average: float = 0.0
+    """Weight of the past in the average of the generator's weights; 0: the last weights count."""
+
+    penalty: Literal["none", "R1", "R2", "R1 and R2", "between", "unit", "unit, one-sided"] = "none"
+    """On the discriminator's gradient. between: towards 0, unit: towards norm 1, both at points
+    between real and generated ones."""
+    weight: float = 0.0
+    """Of the penalty: γ for those towards 0, λ for those towards norm 1."""
+    final_weight: float | None = None
+    """To which the weight falls, by the same factor in each step; None: it stays."""
+    lazy: int = 1
+    """The penalty is taken each so many steps, with so many times the weight."""
+    clip_weights: float = 0.0
+    """Largest weight of the discriminator; 0: any."""
+    clip_gradient: float = 0.0
+    """Largest norm of either player's gradient; 0: any."""
+    spectral_norm: bool = False
+    """Whether each layer of the discriminator is divided by its largest singular value."""
+    gradient_normalised: bool = False
+    """Whether the discriminator is divided by the norm of its gradient and its size."""
+
+    def __post_init__(self) -> None:
+        choices = {
+            "data": tuple(DATA), "loss": tuple(ADVERSARIAL_LOSSES), "penalty": PENALTIES,
+            "order": ("alternating", "simultaneous"),
+        }  # fmt: skip
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise RunError(f"{name} must be one of {', '.join(known)}")
+        for name in ("steps", "batch_size", "latent_dim", "critic_repeats", "lazy", "seed"):
+            value, least = getattr(self, name), 0 if name == "seed" else 1
+            if value < least:
+                raise RunError(f"{name} must be at least {least}, got {value}")
+        for name in ("smoothing", "momentum", "average"):
+            if not 0 <= getattr(self, name) < 1:
+                raise RunError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}")
+        for name in ("noise_scale", "learning_rate", "discriminator_rate", "final_weight"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise RunError(f"{name} must be above 0 and finite, got {value}")
+        for name in ("weight", "clip_weights", "clip_gradient"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise RunError(f"{name} must be at least 0 and finite, got {getattr(self, name)}")
+        if (self.penalty == "none") != (self.weight == 0):
+            raise RunError("a penalty has a weight above 0, and only a penalty has one")
+        if self.final_weight is not None and self.penalty == "none":
+            raise RunError("without a penalty there is no final_weight")
+        if self.lazy > 1 and self.penalty not in ("R1",):
+            raise RunError("only R1 can be lazy: the other penalties need generated points")
+        if self.smoothing and self.loss not in ("saturating", "non-saturating"):
+            raise RunError("smoothing is for the losses of probabilities")
+
+    def weight_at(self, step: int) -> float:
+        """Return the weight of the penalty in a step, counted from 0."""
+        if self.final_weight is None:
+            return self.weight
+        return self.weight * (self.final_weight / self.weight) ** (step / self.steps)
+
+
+_CRITIC = {"loss": "wasserstein", "critic_repeats": 3}
+_R1 = {"penalty": "R1", "weight": 0.1}
+_DECAYED = {
+    "weight": 0.1, "final_weight": 0.0005, "discriminator_rate": 9e-3, "cosine": True,
+    "average": 0.999, "steps": 10_000,
+}  # fmt: skip
+
+STABILISERS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "saturating": {"loss": "saturating"},
+    "least-squares": {"loss": "least-squares"},
+    "hinge": {"loss": "hinge"},
+    "label smoothing": {"smoothing": 0.1},
+    "weight clipping": {**_CRITIC, "clip_weights": 0.1},
+    "WGAN-GP": {**_CRITIC, "penalty": "unit", "weight": 10.0},
+    "WGAN-GP one-sided": {**_CRITIC, "penalty": "unit, one-sided", "weight": 10.0},
+    "R1": _R1,
+    "R1 and R2": {"penalty": "R1 and R2", "weight": 0.1},
+    "R1 lazy": {**_R1, "lazy": 16},
+    "zero-centred between": {"penalty": "between", "weight": 0.1},
+    "spectral norm": {"spectral_norm": True},
+    "gradient clipping": {"clip_gradient": 0.1},
+    "gradient normalisation": {"gradient_normalised": True},
+    "two time scales": {"discriminator_rate": 9e-3},
+    "critic repeats": {"critic_repeats": 3},
+    "average": {"average": 0.999},
+    "R1 decayed": {"penalty": "R1", **_DECAYED},
+    "R1 and R2 decayed": {"penalty": "R1 and R2", **_DECAYED},
+}
+"""What differs from the plain GAN, by the stabiliser's name. The last two join several."""
+WINNERS = ("R1 decayed", "R1 and R2 decayed")
+"""The stabilisers that reach the bar on all data with every seed tried."""
+
+
+def config(data: str = "ring", stabiliser: str = "plain", **changes: Any) -> Config:
+    """Return the settings of a GAN with one stabiliser.
+
+    Args:
+        data: "ring", "grid" or "wide-grid".
+        stabiliser: one of STABILISERS.
+        changes: further settings.
+
+    Raises:
+        RunError: if there is no such stabiliser, or a setting makes no sense.
+    """
+    if stabiliser not in STABILISERS:
+        raise RunError(
+            f"there is no stabiliser {stabiliser!r}; there are: {', '.join(STABILISERS)}"
+        )
+    return replace(Config(data=data), **{**STABILISERS[stabiliser], **changes})
