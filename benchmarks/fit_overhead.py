@@ -12,57 +12,25 @@ fit / own loop is what the loop costs; the bar is 3 %. fit / by hand is what the
 costs: most of it are the objects of torch.distributions, which check and compute a little more than
 formulas written out. The programs take turns of ten steps in one process, so that all meet the same
 machine. Data lie in memory as uint8 in all of them.
-
-Time is that of the one thread on the processor: nothing here waits, so on an idle machine it is the
-time on the clock, and on a busy one other programs disturb it little.
 """
 
 import argparse
-import statistics
 from collections.abc import Callable, Iterator
-from time import process_time
 
 import torch
 from common.record import record
+from common.turns import Turns, blots, compare
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genlearn.data import Batches, Split
 from genlearn.models import VAE
-from genlearn.training import Callback, Objective, Training, fit
+from genlearn.training import Objective, fit
 
 PIXELS, HIDDEN, LATENT, BATCH = 784, 400, 20, 128
 TURN = 10  # steps of one program before the next has its turn
 BLOCK = 50  # steps that are timed together; fit reads its losses once in as many
 BAR = 0.03
-
-
-class Turns(Callback):
-    """After each turn of ``fit``, let every other program take one; add up the time of each."""
-
-    def __init__(self, others: dict[str, Iterator[None]]) -> None:
-        self.others = others
-        self.blocks: dict[str, list[float]] = {name: [] for name in ("fit", *others)}
-
-    def start(self, training: Training) -> None:
-        self.began = process_time()
-
-    def after_step(self, training: Training) -> None:
-        if training.step % TURN:
-            return
-        if training.step % BLOCK == TURN:
-            for seconds in self.blocks.values():
-                seconds.append(0.0)
-        self.take("fit")
-        for name, other in self.others.items():
-            for _ in range(TURN):
-                next(other)
-            self.take(name)
-
-    def take(self, name: str) -> None:
-        now = process_time()
-        self.blocks[name][-1] += now - self.began
-        self.began = now
 
 
 def main() -> None:
@@ -73,14 +41,13 @@ def main() -> None:
     torch.set_num_threads(1)
     images = blots(60_000)
     others = {"own loop": own_loop(images), "own again": own_loop(images)}
-    turns = Turns({**others, "by hand": by_hand(images)})
+    turns = Turns({**others, "by hand": by_hand(images)}, TURN, BLOCK)
     with_fit(images, (blocks + 1) * BLOCK, turns)
-    seconds = {name: values[1:] for name, values in turns.blocks.items()}  # the first warms up
+    seconds, steps = turns.seconds(), turns.milliseconds_a_step()
 
     loop = compare(seconds["fit"], seconds["own loop"])
     again = compare(seconds["own again"], seconds["own loop"])
     library = compare(seconds["fit"], seconds["by hand"])
-    steps = {name: statistics.median(v) / BLOCK * 1000 for name, v in seconds.items()}
     line = (
         f"fit costs {loop['overhead']:+.1%} over a loop written by hand (bar {BAR:+.0%}; the same "
         f"loop again {again['overhead']:+.1%}); the library {library['overhead']:+.1%} over a "
@@ -91,30 +58,10 @@ def main() -> None:
         "fit_over_own_loop": loop,
         "own_loop_again_over_own_loop": again,
         "fit_over_by_hand": library,
-        "milliseconds_a_step": {name: round(value, 4) for name, value in steps.items()},
+        "milliseconds_a_step": steps,
         "threads": 1,
     }
     record("fit_overhead", line, numbers)
-
-
-def blots(count: int) -> Tensor:
-    """As many images of MNIST's size as MNIST has: smooth white shapes on black.
-
-    There is something to learn in them. On pure noise a VAE ignores its code, gradients become too
-    small for normal numbers, and the processor's slow path for these is what would be measured.
-    """
-    noise = torch.rand(count, 1, 7, 7, generator=torch.Generator().manual_seed(0))
-    return (F.interpolate(noise, (28, 28), mode="bilinear") > 0.6).to(torch.uint8)
-
-
-def compare(ours: list[float], theirs: list[float]) -> dict[str, float]:
-    """Ratio of medians less one, and the quartiles of the ratio over the blocks."""
-    low, _, high = statistics.quantiles([a / b for a, b in zip(ours, theirs, strict=True)], n=4)
-    return {
-        "overhead": round(statistics.median(ours) / statistics.median(theirs) - 1, 4),
-        "first_quartile": round(low - 1, 4),
-        "third_quartile": round(high - 1, 4),
-    }
 
 
 def with_fit(images: Tensor, steps: int, turns: Turns) -> None:

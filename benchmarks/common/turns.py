@@ -1,0 +1,80 @@
+"""Programs that take turns in one process, so that all meet the same machine.
+
+Time is that of the one thread on the processor: nothing here waits, so on an idle machine it is the
+time on the clock, and on a busy one other programs disturb it little.
+"""
+
+import statistics
+from collections.abc import Iterator
+from time import process_time
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from genlearn.training import Callback, Training
+
+
+class Turns(Callback):
+    """After each turn of ``fit``, let every other program take one; add up the time of each.
+
+    Args:
+        others: programs by name; each yields once a step.
+        turn: steps of one program before the next has its turn.
+        block: steps that are timed together.
+    """
+
+    def __init__(self, others: dict[str, Iterator[None]], turn: int, block: int) -> None:
+        self.others, self.turn, self.block = others, turn, block
+        self.blocks: dict[str, list[float]] = {name: [] for name in ("fit", *others)}
+
+    def start(self, training: Training) -> None:
+        self.began = process_time()
+
+    def after_step(self, training: Training) -> None:
+        if training.step % self.turn:
+            return
+        if training.step % self.block == self.turn % self.block:
+            for seconds in self.blocks.values():
+                seconds.append(0.0)
+        self.take("fit")
+        for name, other in self.others.items():
+            for _ in range(self.turn):
+                next(other)
+            self.take(name)
+
+    def take(self, name: str) -> None:
+        now = process_time()
+        self.blocks[name][-1] += now - self.began
+        self.began = now
+
+    def seconds(self) -> dict[str, list[float]]:
+        """Seconds a block of each program; the first block warms up and is left out."""
+        return {name: values[1:] for name, values in self.blocks.items()}
+
+    def milliseconds_a_step(self) -> dict[str, float]:
+        """The medians of the blocks."""
+        return {
+            name: round(statistics.median(values) / self.block * 1000, 4)
+            for name, values in self.seconds().items()
+        }
+
+
+def compare(ours: list[float], theirs: list[float]) -> dict[str, float]:
+    """Ratio of medians less one, and the quartiles of the ratio over the blocks."""
+    low, _, high = statistics.quantiles([a / b for a, b in zip(ours, theirs, strict=True)], n=4)
+    return {
+        "overhead": round(statistics.median(ours) / statistics.median(theirs) - 1, 4),
+        "first_quartile": round(low - 1, 4),
+        "third_quartile": round(high - 1, 4),
+    }
+
+
+def blots(count: int) -> Tensor:
+    """As many images of MNIST's size as MNIST has: smooth white shapes on black.
+
+    There is something to learn in them. On pure noise gradients become too small for normal
+    numbers, and the processor's slow path for these is what would be measured.
+    """
+    noise = torch.rand(count, 1, 7, 7, generator=torch.Generator().manual_seed(0))
+    return (F.interpolate(noise, (28, 28), mode="bilinear") > 0.6).to(torch.uint8)
