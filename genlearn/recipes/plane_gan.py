@@ -1,7 +1,7 @@
 """Train GANs on densities of the plane, with any stabiliser, and count what they learned.
 
-The winners let the weight γ of R1 fall during training. Why that helps: see
-:func:`~genlearn.recipes.plane_gan_settings.config`.
+The winners let the weight of their penalty fall during training; why that helps is derived in
+``plane_gan_settings``.
 """
 
 import copy
