@@ -13,14 +13,13 @@ Time is that of the one thread on the processor. Sampling and counting are not i
 
 import argparse
 import json
-import subprocess
 from collections.abc import Iterator
 from dataclasses import asdict
 from time import process_time
 from typing import Any
 
 import torch
-from common.record import ROOT, record
+from common.record import ROOT, commit_of_code, record
 
 from genlearn.recipes import plane_gan
 
@@ -35,7 +34,7 @@ def main() -> None:
     minutes = parser.parse_args().minutes
 
     torch.set_num_threads(1)
-    commit, rows = source_commit(), recorded()
+    commit, rows = commit_of_code(), recorded()
     for data, stabiliser, seed in series():
         if (data, stabiliser, seed) in rows:
             continue
@@ -43,7 +42,7 @@ def main() -> None:
             print("to be continued")
             break
         rows[data, stabiliser, seed] = run(data, stabiliser, seed) | {"commit": commit}
-        write([rows[key] for key in series() if key in rows], commit)
+        write([rows[key] for key in series() if key in rows])
 
 
 def series() -> Iterator[tuple[str, str, int]]:
@@ -109,7 +108,7 @@ def recorded() -> dict[tuple[str, str, int], dict[str, Any]]:
     }
 
 
-def write(rows: list[dict[str, Any]], commit: str) -> None:
+def write(rows: list[dict[str, Any]]) -> None:
     missing = sum(1 for _ in series()) - len(rows)
     parts = [f"{missing} rows are still to come"] if missing else []
     for name in plane_gan.WINNERS:
@@ -122,23 +121,11 @@ def write(rows: list[dict[str, Any]], commit: str) -> None:
     line = f"the worst of {SEEDS} seeds: " + "; ".join(parts)
     numbers = {
         "command": f"python benchmarks/{NAME}.py",
-        "commit": commit,
         "settings": settings(),
         "threads": 1,
         "rows": rows,
     }
     record(NAME, line, numbers)
-
-
-def source_commit() -> str:
-    """The commit, with a + where anything but recorded results was changed."""
-
-    def git(*words: str) -> str:
-        done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
-    changed = git("status", "--porcelain", "-uno", "--", ".", ":(exclude)benchmarks/results")
-    return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
 
 
 if __name__ == "__main__":

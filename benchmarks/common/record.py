@@ -4,6 +4,7 @@ import datetime
 import json
 import os
 import platform
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ from typing import Any
 import torch
 
 import genlearn
-from genlearn.recipes.run_folder import source_commit
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,7 +22,7 @@ def record(name: str, line: str, numbers: dict[str, Any]) -> None:
     script = Path(sys.argv[0]).resolve().relative_to(ROOT)
     content = {
         "command": " ".join(["python", str(script), *sys.argv[1:]]),
-        "commit": source_commit(),
+        "commit": commit_of_code(),
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
         "machine": {"cpu": _cpu(), "cores": os.cpu_count(), "system": platform.system()},
         "versions": {
@@ -36,6 +36,17 @@ def record(name: str, line: str, numbers: dict[str, Any]) -> None:
     file = ROOT / "benchmarks" / "results" / f"{name}.json"
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def commit_of_code() -> str:
+    """The commit, with a + where a tracked file was changed that is no recorded result."""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    changed = git("status", "--porcelain", "-uno", "--", ".", ":(exclude)benchmarks/results")
+    return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
 
 
 def _cpu() -> str:

@@ -207,6 +207,14 @@ def test_settings_that_make_no_sense_are_refused(changes, words):
         replace(plane_gan.Config(), **changes)
 
 
-def test_an_unknown_stabiliser_is_refused():
+def test_unknown_stabilisers_and_profiles_are_refused():
     with pytest.raises(RunError, match="no stabiliser 'R3'; there are: plain, saturating"):
         plane_gan.config("ring", "R3")
+    with pytest.raises(RunError, match="no profile 'slow'; there are: full, quick"):
+        plane_gan.config("ring", profile="slow")
+
+
+def test_the_quick_profile_changes_the_number_of_steps_alone():
+    quick, full = (plane_gan.config("ring", "R1 decayed", p) for p in ("quick", "full"))
+    assert quick.steps < full.steps
+    assert replace(quick, steps=full.steps) == full
