@@ -39,14 +39,20 @@ def record(name: str, line: str, numbers: dict[str, Any]) -> None:
 
 
 def commit_of_code() -> str:
-    """The commit, with a + where a tracked file was changed that is no recorded result."""
+    """The commit, with a + where a tracked file was changed that is no recorded result.
+
+    Outside a tree: "".
+    """
 
     def git(*words: str) -> str:
         done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
-    changed = git("status", "--porcelain", "-uno", "--", ".", ":(exclude)benchmarks/results")
-    return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
+    try:
+        changed = git("status", "--porcelain", "-uno", "--", ".", ":(exclude)benchmarks/results")
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def _cpu() -> str:
