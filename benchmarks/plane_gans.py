@@ -6,7 +6,8 @@ and the two winners also the others. The winners join several stabilisers and ta
 others take half as many, whatever a step costs, so that among them only the stabiliser differs.
 
 A row is kept as soon as it is there, with its own commit. Called again, the script goes on; rows of
-other settings are made anew. ``--minutes`` cuts a long series into pieces.
+other settings are made anew. ``--minutes`` cuts a long series into pieces, and ``--only`` names
+the stabilisers whose rows are to be made.
 
 Time is that of the one thread on the processor. Sampling and counting are not in it.
 """
@@ -31,14 +32,16 @@ EVERYWHERE = ("plain", *plane_gan.WINNERS)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so many")
-    minutes = parser.parse_args().minutes
+    names = list(plane_gan.STABILISERS)
+    parser.add_argument("--only", nargs="+", default=names, choices=names, metavar="NAME")
+    options = parser.parse_args()
 
     torch.set_num_threads(1)
     commit, rows = commit_of_code(), recorded()
     for data, stabiliser, seed in series():
-        if (data, stabiliser, seed) in rows:
+        if stabiliser not in options.only or (data, stabiliser, seed) in rows:
             continue
-        if process_time() > 60 * minutes:
+        if process_time() > 60 * options.minutes:
             print("to be continued")
             break
         rows[data, stabiliser, seed] = run(data, stabiliser, seed) | {"commit": commit}
