@@ -2,9 +2,20 @@
 
 from genlearn.models.classifier import Classifier
 from genlearn.models.code_prior import CodePrior, IndependentPrior
+from genlearn.models.conditional_gan import ConditionalGAN
 from genlearn.models.conditional_vae import ConditionalVAE
+from genlearn.models.directions import (
+    Components,
+    mean_difference,
+    principal_directions,
+    separating_direction,
+    slope_direction,
+    without,
+)
 from genlearn.models.gan import GAN
 from genlearn.models.hierarchical import HierarchicalVAE
+from genlearn.models.inversion import Inversion, invert, noise_regression_loss, squared_error
+from genlearn.models.latent import linear_path, spherical_path, towards, truncated_noise
 from genlearn.models.ppca import PPCA
 from genlearn.models.vae import VAE, Terms
 from genlearn.models.vqvae import VQVAE, CodeTerms
@@ -17,8 +28,23 @@ __all__ = [
     "Classifier",
     "CodePrior",
     "CodeTerms",
+    "Components",
+    "ConditionalGAN",
     "ConditionalVAE",
     "HierarchicalVAE",
     "IndependentPrior",
+    "Inversion",
     "Terms",
+    "invert",
+    "linear_path",
+    "mean_difference",
+    "noise_regression_loss",
+    "principal_directions",
+    "separating_direction",
+    "slope_direction",
+    "spherical_path",
+    "squared_error",
+    "towards",
+    "truncated_noise",
+    "without",
 ]

@@ -6,6 +6,7 @@ from genlearn.nets.conv import ConvDecoder, conv_encoder, conv_features, image_s
 from genlearn.nets.dcgan import Normalisation, dcgan_discriminator, dcgan_generator
 from genlearn.nets.gan_resnet import resnet_discriminator, resnet_generator
 from genlearn.nets.gradient_normalised import GradientNormalised
+from genlearn.nets.labelled import ConcatenatedLabel, ProjectedLabel
 from genlearn.nets.mlp import mlp
 from genlearn.nets.resnet import ResidualBlock
 from genlearn.nets.spectral import spectrally_normalised
@@ -13,9 +14,11 @@ from genlearn.nets.zero import start_at_zero
 
 __all__ = [
     "Codebook",
+    "ConcatenatedLabel",
     "ConvDecoder",
     "GradientNormalised",
     "Normalisation",
+    "ProjectedLabel",
     "Quantised",
     "ResidualBlock",
     "conv_encoder",
