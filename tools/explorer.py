@@ -88,28 +88,46 @@ def tensors(vae: VAE) -> list[Tensor]:
     return [t for group in layers(vae).values() for layer in group for t in layer.parameters()]
 
 
-def pack(vae: VAE) -> bytes:
+def pack(weights: list[Tensor]) -> bytes:
     """Give each weight as the upper half of a float32 (bfloat16), low byte first."""
-    flat = torch.cat([tensor.detach().flatten() for tensor in tensors(vae)])
+    flat = torch.cat([tensor.detach().flatten() for tensor in weights])
     return flat.bfloat16().view(torch.int16).numpy().astype("<i2").tobytes()
 
 
-def unpack(vae: VAE, packed: bytes) -> None:
-    """Put packed weights into a model, exactly.
+def unpack(weights: list[Tensor], packed: bytes) -> None:
+    """Put packed weights into those of a model, exactly.
 
     Raises:
         ValueError: if there are more or fewer than the model has.
     """
-    own = tensors(vae)
-    if len(packed) != 2 * sum(tensor.numel() for tensor in own):
-        raise ValueError("weights.js holds another number of weights than its model has")
+    if len(packed) != 2 * sum(tensor.numel() for tensor in weights):
+        raise ValueError("the file holds another number of weights than its model has")
     halves = torch.frombuffer(bytearray(packed), dtype=torch.int16)
     if sys.byteorder == "big":
         halves = torch.from_numpy(halves.numpy().byteswap())
     flat = halves.view(torch.bfloat16).float()
     with torch.no_grad():
-        for tensor, part in zip(own, flat.split([t.numel() for t in own]), strict=True):
+        for tensor, part in zip(weights, flat.split([t.numel() for t in weights]), strict=True):
             tensor.copy_(part.view_as(tensor))
+
+
+def content(path: Path, begin: str = BEGIN) -> dict[str, Any]:
+    """Return all that stands in a file.
+
+    Raises:
+        ValueError: if the file is damaged.
+    """
+    text = path.read_text("utf-8")
+    if not (text.startswith(begin) and text.endswith(END)):
+        raise ValueError(f"{path} is no such file, or not whole")
+    return json.loads(text[len(begin) : -len(END)])
+
+
+def write(path: Path, file: dict[str, Any], begin: str = BEGIN) -> None:
+    """Write a file that a page loads as a script."""
+    lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in file.items())
+    with written_whole(path) as temporary:
+        temporary.write_text(f"{begin}{{\n{lines}\n}}{END}", "utf-8", newline="\n")
 
 
 def read(path: Path = WEIGHTS) -> tuple[VAE, dict[str, Any]]:
@@ -118,12 +136,9 @@ def read(path: Path = WEIGHTS) -> tuple[VAE, dict[str, Any]]:
     Raises:
         ValueError: if the file is damaged.
     """
-    text = path.read_text("utf-8")
-    if not (text.startswith(BEGIN) and text.endswith(END)):
-        raise ValueError(f"{path} is no such file, or not whole")
-    file = json.loads(text[len(BEGIN) : -len(END)])
+    file = content(path)
     vae = VAE.mlp(tuple(file["shape"]), file["levels"], **file["made_by"]["model"])
-    unpack(vae, base64.b64decode(file["weights"], validate=True))
+    unpack(tensors(vae), base64.b64decode(file["weights"], validate=True))
     return vae.eval(), file
 
 
@@ -159,8 +174,8 @@ def make(path: Path = WEIGHTS, steps: int = TRAINING["steps"]) -> dict[str, Any]
     dataset = data.load("digits")
     vae = train(dataset, steps)
     sort_dimensions(vae, dataset.test.images)
-    packed = pack(vae)
-    unpack(vae, packed)  # what is measured are the weights that readers get
+    packed = pack(tensors(vae))
+    unpack(tensors(vae), packed)  # what is measured are the weights that readers get
     sizes = {
         name: [[layer.in_features, layer.out_features] for layer in group]
         for name, group in layers(vae).items()
@@ -183,9 +198,7 @@ def make(path: Path = WEIGHTS, steps: int = TRAINING["steps"]) -> dict[str, Any]
         "weights_sha256": hashlib.sha256(packed).hexdigest(),
         "weights": base64.b64encode(packed).decode(),
     }
-    lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in file.items())
-    with written_whole(path) as temporary:
-        temporary.write_text(f"{BEGIN}{{\n{lines}\n}}{END}", "utf-8", newline="\n")
+    write(path, file)
     return file
 
 

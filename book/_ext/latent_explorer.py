@@ -1,7 +1,8 @@
-"""The latent-space explorer: a trained VAE that runs in the reader's browser.
+"""The explorers: a trained VAE and a trained generator that run in the reader's browser.
 
-``{explorer}`` puts it into a page, which then loads its scripts; no other page does. The files lie
-in ``book/_extra/explorer``; ``tools/explorer.py`` makes the weights.
+``{explorer}`` puts the one into a page, ``{steering}`` the other, and the page then loads its scripts;
+no other page does. The files lie in ``book/_extra/explorer``; ``tools/explorer.py`` and
+``tools/steering.py`` make the weights.
 """
 
 import json
@@ -25,14 +26,27 @@ the decoder makes of them, and the rate of each dimension. It runs in your brows
 JavaScript, which is switched off here.</p>
 </div>
 <script defer src="{up}explorer/weights.js"></script>
+<script defer src="{up}explorer/shared.js"></script>
 <script defer src="{up}explorer/vae.js"></script>
 <script defer src="{up}explorer/explorer.js"></script>
 """
 
+DESK = """\
+<link rel="stylesheet" href="{up}explorer/explorer.css">
+<div class="explorer steering">
+<p>Here stands a steering desk for a generator: ten digits from one noise vector, and sliders that move
+it. It runs in your browser and needs JavaScript, which is switched off here.</p>
+</div>
+<script defer src="{up}explorer/generator.js"></script>
+<script defer src="{up}explorer/shared.js"></script>
+<script defer src="{up}explorer/gan.js"></script>
+<script defer src="{up}explorer/steering.js"></script>
+"""
 
-def weights(root: Path) -> dict:
-    """Return the content of weights.js."""
-    path = root / "book" / "_extra" / "explorer" / "weights.js"
+
+def weights(root: Path, name: str = "weights.js") -> dict:
+    """Return the content of a file of weights."""
+    path = root / "book" / "_extra" / "explorer" / name
     _, _, text = path.read_text("utf-8").partition(" = ")
     return json.loads(text.rstrip(";\n"))
 
@@ -62,6 +76,11 @@ def compared(root: Path) -> int:
     return COMPARED
 
 
+def obeyed(root: Path) -> str:
+    """Share of generated images on which a judge agrees with the label, rounded down: "98 %"."""
+    return f"{math.floor(100 * weights(root, 'generator.js')['obeyed'])} %"
+
+
 class Explorer(SphinxDirective):
     """The place of the explorer in a page, which has at most one."""
 
@@ -72,7 +91,18 @@ class Explorer(SphinxDirective):
         return [nodes.raw("", PLACE.format(up=up), format="html")]
 
 
+class Steering(SphinxDirective):
+    """The place of the steering desk in a page, which has at most one."""
+
+    has_content = False
+
+    def run(self):
+        up = "../" * self.env.docname.count("/")
+        return [nodes.raw("", DESK.format(up=up), format="html")]
+
+
 def setup(app):
     """Register the directive."""
     app.add_directive("explorer", Explorer)
+    app.add_directive("steering", Steering)
     return {"parallel_read_safe": True}

@@ -5,16 +5,7 @@
   const RANGE = 4; // of a slider: four standard deviations of the prior to either side
   const WIDEST = 5; // nats at which the bar of a rate is full
 
-  const signed = (x) => (x < 0 ? "−" : "+") + Math.abs(x).toFixed(2);
   const nats = (x) => x.toFixed(1).replace("-", "−");
-
-  /** Draw an image of levels into a canvas that has one pixel for each of its pixels. */
-  const paint = (canvas, image, levels) => {
-    const { width, height } = canvas;
-    const grey = image.flatMap((level) => [...Array(3).fill((255 * level) / (levels - 1)), 255]);
-    const pixels = new ImageData(Uint8ClampedArray.from(grey), width, height);
-    canvas.getContext("2d").putImageData(pixels, 0, 0);
-  };
 
   /** The bell curve of a normal density over the range of a slider, always equally high. */
   const bell = (mean, std) => {

@@ -1,41 +1,17 @@
 // A trained VAE in plain JavaScript: the arithmetic of genlearn.models.VAE.mlp, and nothing else.
 "use strict";
 
-const silu = (x) => x / (1 + Math.exp(-x));
-
-const linear = ({ weight, bias }, x) =>
-  Array.from(bias, (sum, row) => {
-    for (let i = 0; i < x.length; i++) sum += weight[row * x.length + i] * x[i];
-    return sum;
-  });
-
-/** Linear layers with SiLU between them, none after the last. */
-const mlp = (layers, x) => layers.reduce((h, layer, k) => linear(layer, k ? h.map(silu) : h), x);
-
 const logSoftmax = (logits) => {
   const top = Math.max(...logits);
   const total = logits.reduce((sum, logit) => sum + Math.exp(logit - top), 0);
   return logits.map((logit) => logit - top - Math.log(total));
 };
 
-/** Two independent uniform numbers make one standard normal number. */
-const normal = () =>
-  Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
-
 class BrowserVAE {
-  /** Read the content of weights.js. A weight is the upper half of a float32, low byte first. */
+  /** Read the content of weights.js; the head is one for all pixels. */
   constructor(file) {
-    const bytes = Uint8Array.from(atob(file.weights), (letter) => letter.charCodeAt(0));
-    const words = Uint32Array.from({ length: bytes.length / 2 }, (_, i) =>
-      (bytes[2 * i + 1] << 24) | (bytes[2 * i] << 16));
-    const numbers = new Float32Array(words.buffer);
-    let taken = 0;
-    const take = (count) => numbers.subarray(taken, (taken += count));
-    const read = ([inputs, outputs]) => ({ weight: take(inputs * outputs), bias: take(outputs) });
-    this.encoder = file.encoder.map(read);
-    this.decoder = file.decoder.map(read);
-    this.head = file.head.map(read); // one for all pixels
-    if (taken !== numbers.length) throw Error("weights.js is damaged: another number of weights");
+    const lists = [file.encoder, file.decoder, file.head];
+    [this.encoder, this.decoder, this.head] = readLayers(file, lists);
     this.levels = file.levels;
     this.latentDim = file.latent_dim;
   }
