@@ -164,9 +164,11 @@ viz.grid(table, digits.levels, columns=10)
 # :label: eq-steer-value
 # \begin{aligned}
 # D^*(x,y) &= \frac{p(x\mid y)}{p(x\mid y)+q(x\mid y)}, \\
-# V(D^*,G) &= \sum_y p(y)\;2\operatorname{JS}\bigl(p(\cdot\mid y),q(\cdot\mid y)\bigr)-2\log2 .
+# V(D^*,G) &= 2\sum_y p(y)\operatorname{JS}(p_y,q_y)-2\log2 ,
 # \end{aligned}
 # ```
+#
+# where $p_y$ and $q_y$ are short for the densities $p(x\mid y)$ and $q(x\mid y)$ of one class.
 #
 # A conditional GAN plays **one game for each class, all with the same two networks**. The value is
 # least when every class is right: $q(x\mid y)=p(x\mid y)$ wherever $p(y)>0$.
@@ -218,11 +220,14 @@ viz.grid(table, digits.levels, columns=10)
 # log-ratio of the joint densities, and each joint density can be taken apart the *other* way,
 # $p(x,y)=p(x)\,p(y\mid x)$:
 #
-# $$
-# a^*(x,y)=\log\frac{p(x,y)}{q(x,y)}
-#   =\underbrace{\log\frac{p(y\mid x)}{q(y\mid x)}}_{\text{does the label fit?}}
-#   +\underbrace{\log\frac{p(x)}{q(x)}}_{\text{is it an image?}} .
-# $$ (eq-steer-ratio)
+# ```{math}
+# :label: eq-steer-ratio
+# \begin{aligned}
+# a^*(x,y) &= \log\frac{p(x,y)}{q(x,y)} \\
+#   &= \underbrace{\log\frac{p(y\mid x)}{q(y\mid x)}}_{\text{does the label fit?}}
+#    +\underbrace{\log\frac{p(x)}{q(x)}}_{\text{is it an image?}} .
+# \end{aligned}
+# ```
 #
 # The first term compares two classifiers: what label the real world would give this image, against
 # what label the generator was asked for when it made it. And about classifiers we know something.
@@ -242,8 +247,8 @@ viz.grid(table, digits.levels, columns=10)
 # ```{math}
 # :label: eq-steer-projection
 # \begin{aligned}
-# a^*(x,y) &= \bigl(v^p_y-v^q_y\bigr)\cdot\varphi(x)
-#   -\log\frac{Z^p(x)}{Z^q(x)}+\log\frac{p(x)}{q(x)} \\
+# a^*(x,y) &= \bigl(v^p_y-v^q_y\bigr)\cdot\varphi(x) \\
+#   &\quad-\log\frac{Z^p(x)}{Z^q(x)}+\log\frac{p(x)}{q(x)} \\
 #   &= v_y\cdot\varphi(x)+\psi(x) .
 # \end{aligned}
 # ```
@@ -1135,11 +1140,11 @@ viz.grid(
 )
 
 # %% [markdown]
-# What does this discriminator see? Images without labels: $p(x)$ against $q(x)=\sum_y p(y)\,q(x\mid
-# y)$. So the game it plays has the value
+# What does this discriminator see? Images without labels: $p(x)$ against the mixture
+# $\bar q(x)=\sum_y p(y)\,q(x\mid y)$. So the game it plays has the value
 #
 # $$
-# V(D^*,G)=2\operatorname{JS}\Bigl(p,\;\sum_y p(y)\,q(\cdot\mid y)\Bigr)-2\log2 .
+# V(D^*,G)=2\operatorname{JS}(p,\bar q)-2\log2 .
 # $$ (eq-steer-blind)
 #
 # Any generator with the right *mixture* solves it, whatever it does with its labels. For the

@@ -102,7 +102,7 @@ def noise_regression_loss(
         noise: shape (N, L).
 
     Returns:
-        A scalar: the error summed over the L dimensions, the mean over the batch. A guess that
+        A scalar, the mean over the batch of the error summed over the L dimensions. A guess that
         knows nothing has L.
     """
     with torch.no_grad():
