@@ -243,7 +243,7 @@ for size in (4, 3):
 # %% [markdown]
 # With a kernel of 3 the four kinds of pixel are sums of 4, 2, 2 and 1 terms: a checkerboard, drawn
 # by a layer that has not learned anything yet. It can be unlearned, but the network starts with it
-# and must spend weights on it {cite:p}`odena2016`. Equal counts are no guarantee either: the four
+# and must spend weights on it {cite:p}`odena2016checkerboard`. Equal counts are no guarantee either: the four
 # kinds of pixel still have weights of their own. The sure way is to copy pixels (nearest-neighbour
 # upsampling) and let a convolution of stride 1 follow, which treats all places alike, and costs
 # more arithmetic.
@@ -1508,8 +1508,8 @@ print("5: the generator has no gradient at all")
 #
 # ## Further reading
 #
-# {cite:t}`radford2015` is the paper of the rules. {cite:t}`dumoulin2016` draw the arithmetic of
-# convolutions in every case. {cite:t}`odena2016` found the checkerboards. {cite:t}`ioffe2015`
+# {cite:t}`radford2015` is the paper of the rules. {cite:t}`dumoulin2016arithmetic` draw the arithmetic of
+# convolutions in every case. {cite:t}`odena2016checkerboard` found the checkerboards. {cite:t}`ioffe2015`
 # introduced batch normalisation, and {cite:t}`salimans2016` discuss what it does in a GAN, with the
 # first remedies for mode collapse. {cite:t}`metz2016` let the generator look ahead at the
 # discriminator's answers, and introduced the ring of Gaussians as a test; {cite:t}`srivastava2017`
