@@ -62,9 +62,9 @@ class Evaluate(Callback):
 class Average(Callback):
     """Keep a running average of a network's weights, which is often better than any single state.
 
-    average ← decay · average + (1 - decay) · source, after each step; counters are copied. Give the
-    average to ``fit`` as one more module, so that checkpoints hold it, and put this callback before
-    the one that writes them. If the network has batch normalisation, call
+    average ← decay · average + (1 - decay) · source, after each step (eq-stable-average); counters
+    are copied. Give the average to ``fit`` as one more module, so that checkpoints hold it, and put
+    this callback before the one that writes them. If the network has batch normalisation, call
     ``nets.restate_batch_norm`` before you use the average: the statistics of the source are of
     other weights.
 

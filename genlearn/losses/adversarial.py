@@ -60,7 +60,10 @@ def non_saturating_generator_loss(fake_logits: Tensor) -> Tensor:
 
 
 def least_squares_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """½ E (D(x) - 1)² + ½ E D(G(z))², where D is the output itself, not squashed."""
+    """½ E (D(x) - 1)² + ½ E D(G(z))², where D is the output itself, not squashed.
+
+    The best output is that of eq-stable-least-squares.
+    """
     return ((real_logits.float() - 1).square().mean() + fake_logits.float().square().mean()) / 2
 
 
@@ -70,17 +73,23 @@ def least_squares_generator_loss(fake_logits: Tensor) -> Tensor:
 
 
 def hinge_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))): nothing to gain beyond a margin of 1."""
+    """E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))): nothing to gain beyond a margin of 1.
+
+    The best output, and what is then left, are in eq-stable-hinge.
+    """
     return F.relu(1 - real_logits.float()).mean() + F.relu(1 + fake_logits.float()).mean()
 
 
 def wasserstein_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """E D(G(z)) - E D(x): for a critic D of Lipschitz constant 1, at least -W₁(data, model)."""
+    """E D(G(z)) - E D(x): for a critic D of Lipschitz constant 1, at least -W₁(data, model).
+
+    See eq-stable-wgan.
+    """
     return fake_logits.float().mean() - real_logits.float().mean()
 
 
 def wasserstein_generator_loss(fake_logits: Tensor) -> Tensor:
-    """-E D(G(z)). The hinge loss has the same one for its generator."""
+    """-E D(G(z)), eq-stable-wgan. The hinge loss has the same one for its generator."""
     return -fake_logits.float().mean()
 
 

@@ -23,7 +23,7 @@ def squared_gradient_norm(critic: Critic, points: Tensor) -> Tensor:
 
 
 def zero_centred_penalty(critic: Critic, points: Tensor) -> Tensor:
-    """½ E ‖∇D‖²: R1 at real points, R2 at generated ones; also at points between.
+    """½ E ‖∇D‖²: R1 at real points, R2 at generated ones; also at points between; eq-stable-zero.
 
     Args:
         critic: gives logits.
@@ -36,12 +36,12 @@ def zero_centred_penalty(critic: Critic, points: Tensor) -> Tensor:
 
 
 def unit_gradient_penalty(critic: Critic, points: Tensor, one_sided: bool = False) -> Tensor:
-    """E (‖∇D‖ - 1)²: the penalty of WGAN-GP, at :func:`interpolates`.
+    """E (‖∇D‖ - 1)²: the penalty of WGAN-GP, at :func:`interpolates`; eq-stable-gp.
 
     Args:
         critic: gives scores.
         points: shape (N, …).
-        one_sided: whether only norms above 1 cost anything.
+        one_sided: whether only norms above 1 cost anything; eq-stable-one-sided.
 
     Returns:
         A scalar; multiply by λ.

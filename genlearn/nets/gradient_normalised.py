@@ -7,6 +7,8 @@ from torch import Tensor, nn
 class GradientNormalised(nn.Module):
     """``D / (‖∇D‖ + |D|)``, where ∇ is with respect to the points: values between -1 and 1.
 
+    See eq-stable-normalised.
+
     Args:
         discriminator: maps points (N, …) to (N,), each point's number by that point alone.
 
