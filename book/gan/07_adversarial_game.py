@@ -447,7 +447,7 @@ figure
 # **The non-saturating loss.** Split $-\log D^*=\log\frac{p+q}{p}=\log\frac qp-\log\frac q{p+q}$. The
 # first part has the derivative of $\KL{q_\theta}{p}$, since
 # $\partial\!\int q_\theta\log\frac{q_\theta}p=\int\partial q\,\log\frac qp+\int\partial q$, and the
-# second is the line above. Hence {cite:p}`arjovsky2017`
+# second is the line above. Hence {cite:p}`arjovsky2017a`
 #
 # $$
 # \partial\,\E_{q_\theta}\bigl[-\log D^*(x)\bigr]
@@ -1784,7 +1784,7 @@ print("fewer than 5 % of them lie near the circle")
 # ## Further reading
 #
 # {cite:t}`goodfellow2014` is short and worth reading whole. {cite:t}`goodfellow2016` answers the
-# questions that one has afterwards. {cite:t}`arjovsky2017` derive what this chapter calls the two
+# questions that one has afterwards. {cite:t}`arjovsky2017a` derive what this chapter calls the two
 # failures of the best discriminator, and {cite:t}`shannon2020` the divergence of the non-saturating
 # loss. {cite:t}`mescheder2018` is the source of the Dirac-GAN, of R1, and of the eigenvalues;
 # {cite:t}`nagarajan2017` show when the plain game converges near its solution. {cite:t}`fedus2017`
