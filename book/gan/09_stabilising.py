@@ -163,7 +163,7 @@ figure
 # ## A distance that knows how far
 #
 # Take the simplest two distributions that do not overlap: two parallel lines in the plane
-# {cite:p}`arjovsky2017a`. Under $p$ the first coordinate is $0$, under $q_\theta$ it is $\theta$. The
+# {cite:p}`arjovsky2017b`. Under $p$ the first coordinate is $0$, under $q_\theta$ it is $\theta$. The
 # second is uniform on $[0,1]$ under both. A generator with the one parameter $\theta$ has to find
 # $\theta=0$. How far is it from there?
 #
@@ -414,7 +414,7 @@ print("sorting and the linear programme agree")
 #
 # Now the two losses. The critic searches for the best $f$, the generator makes the distance
 # smaller. The first expectation does not depend on the generator, so it is left out there
-# {cite:p}`arjovsky2017a`:
+# {cite:p}`arjovsky2017b`:
 #
 # ```{math}
 # :label: eq-stable-wgan
@@ -1144,7 +1144,7 @@ print("plain descent: a loss thirty times as large changes much")
 #
 # **Two time scales.** The generator can trust its judge only if the judge is up to date. So let it
 # learn faster: with a larger learning rate {cite:p}`heusel2017`, or with several updates for each
-# one of the generator {cite:p}`arjovsky2017a`. Does that make a game converge? Ask the Dirac-GAN. Near
+# one of the generator {cite:p}`arjovsky2017b`. Does that make a game converge? Ask the Dirac-GAN. Near
 # its goal the generator at $\theta$ and the discriminator $f(x)=\psi x$, with R1 of weight $\gamma$
 # and learning rates $\eta_G$ and $\eta_D$, move by
 #
@@ -1873,7 +1873,7 @@ figure
 #
 # ## Further reading
 #
-# {cite:t}`arjovsky2017a` say why GANs get stuck, {cite:t}`arjovsky2017a` bring in the Wasserstein
+# {cite:t}`arjovsky2017a` say why GANs get stuck, {cite:t}`arjovsky2017b` bring in the Wasserstein
 # distance, {cite:t}`gulrajani2017` the penalty. {cite:t}`villani2009` is the mathematics of
 # transport. {cite:t}`mescheder2018` decide by small examples which remedies converge, and are the
 # best next step. {cite:t}`miyato2018` on spectral norms, {cite:t}`roth2017` on noise and penalties,
