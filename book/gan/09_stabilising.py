@@ -1491,8 +1491,8 @@ viz.tabs(
 # row is the plain GAN of the first row with *one* remedy, in a strength that is usual for it, and the
 # same number of steps. (Losses of Wasserstein's kind come with repeats of the critic, as they were
 # meant.) Only the rows named "decayed" join several remedies, and were tuned; the cell prints how. Each row was
-# trained with up to five seeds. The runs take hours, so they are recorded with the book, and the next
-# cell reads the record.
+# trained with five seeds. That takes too long to run while you read, so the runs are recorded with the
+# book, and the next cell reads the record.
 #
 # - **modes**: how many of the 25 are covered, on average over the seeds;
 # - **high quality**: share of 10,000 points within three standard deviations of a mode, lowest to
