@@ -1554,8 +1554,8 @@ for name in joined:
 table(bench["grid"], names)
 
 # %% [markdown]
-# And on the ring of 8 (radius 2) and on the wide grid (25 modes, spacing 2), the plain GAN and the two
-# that join several:
+# And on the ring of 8 (radius 2) and on the wide grid (25 modes, spacing 2), the plain GAN and
+# those that join several:
 
 # %%
 few = {

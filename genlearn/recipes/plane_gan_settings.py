@@ -1,4 +1,4 @@
-"""Settings of GANs for densities of the plane: each stabiliser by its name, and two that win.
+"""Settings of GANs for densities of the plane: each stabiliser by its name, and winners.
 
 Why the winners let the weight γ of their penalty fall. Let the model be q = p (1 + h), near the
 data p, and let the players move along their gradients, the discriminator a times as fast. To second
