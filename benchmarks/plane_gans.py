@@ -2,8 +2,8 @@
 
 Data: 8 Gaussians on a ring, 25 on a grid of spacing 1, and of spacing 2, all of σ = 0.05. The
 recipe ``plane_gan`` names the stabilisers. All of them learn the grid of spacing 1; the plain GAN
-and the winners also the others. The winners join several stabilisers and take 16,000 steps. The
-others take half as many, whatever a step costs, so that among them only the stabiliser differs.
+and the winners also the others. The winners join several stabilisers and take 16,000 or 20,000
+steps. The others take 8,000, whatever a step costs, so that among them only the stabiliser differs.
 
 A row is kept as soon as it is there, with its own commit. Called again, the script goes on; rows of
 other settings are made anew. ``--minutes`` cuts a long series into pieces, and ``--only`` names

@@ -1539,7 +1539,8 @@ def table(rows, names):
         for k, line in zip(kinds, lines, strict=True)
     )
     return HTML(
-        '<div style="overflow-x: auto">'
+        '<div style="overflow-x: auto" tabindex="0" role="group"'
+        ' aria-label="the bench, a row for each stabiliser">'
         f'<table class="table" style="white-space: nowrap">{body}</table></div>'
     )
 

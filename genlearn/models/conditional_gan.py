@@ -130,7 +130,7 @@ class ConditionalGAN(nn.Module):
             penalty: added to the loss; its discriminator knows the labels already.
 
         Returns:
-            Scalars, as :meth:`genlearn.models.GAN.discriminator_loss`.
+            Scalars, as :meth:`~genlearn.models.GAN.discriminator_loss`.
         """
         return self.given(step.batch[1]).discriminator_loss(step, penalty)
 

@@ -165,7 +165,7 @@ STABILISERS: dict[str, dict[str, Any]] = {
     "two time scales": {"discriminator_rate": 9e-3},
     "critic repeats": {"critic_repeats": 3},
     "average": {"average": 0.999},
-    "R1 decayed": _DECAYED,
+    "R1 decayed": {**_DECAYED, "steps": 20_000},
     "R1 lazy decayed": {**_DECAYED, "lazy": 4},
     "hinge, R1 lazy decayed": {**_DECAYED, "lazy": 4, "loss": "hinge"},
 }
