@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, Independent
 
+from genlearn.distributions.pixels import at_least_float32
+
 # Scales are kept within e^-7 … e^7 (white - black is 2): far narrower than a level of 256, and far
 # wider than the range.
 LOG_SCALE_LIMIT = 7.0
@@ -65,6 +67,15 @@ class DiscretisedLogisticMixture(Distribution):
         place = means + scales * torch.logit(uniform, eps=1e-6)
         return ((place + 1) * ((self.levels - 1) / 2)).round().clamp(0, self.levels - 1)
 
+    def cumulative(self) -> Tensor:
+        """Probabilities of lying at or below each level but the last, shape (…, levels - 1)."""
+        step = 2 / (self.levels - 1)
+        levels = torch.arange(self.levels - 1, device=self.means.device, dtype=self.means.dtype)
+        border = ((levels + 0.5) * step - 1).unsqueeze(-1)
+        precision = (-self.log_scales).exp().unsqueeze(-2)
+        below = ((border - self.means.unsqueeze(-2)) * precision).sigmoid()
+        return (self.log_weights.exp().unsqueeze(-2) * below).sum(-1)
+
     @property
     def mean(self) -> Tensor:
         """Expected level: the sum over k of the probability of lying above level k."""
@@ -97,7 +108,8 @@ class LogisticPixels:
         self.parameters_per_value = 3 * components
 
     def _pixels(self, parameters: Tensor) -> DiscretisedLogisticMixture:
-        return DiscretisedLogisticMixture(*parameters.float().chunk(3, -1), levels=self.levels)
+        parts = at_least_float32(parameters).chunk(3, -1)
+        return DiscretisedLogisticMixture(*parts, levels=self.levels)
 
     def distribution(self, parameters: Tensor) -> Distribution:
         """Turn (N, C, H, W, 3 K) into a distribution over (C, H, W), batch shape (N,).
@@ -109,3 +121,8 @@ class LogisticPixels:
     def mean(self, parameters: Tensor) -> Tensor:
         """Return the expected level, shape (N, C, H, W)."""
         return self._pixels(parameters).mean
+
+    def draw(self, parameters: Tensor, uniform: Tensor) -> Tensor:
+        """Turn uniform numbers into levels: how many cumulative probabilities lie at or below."""
+        cumulative = self._pixels(parameters).cumulative()
+        return (cumulative <= uniform.unsqueeze(-1)).sum(-1).to(uniform.dtype)

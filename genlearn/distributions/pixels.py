@@ -27,6 +27,30 @@ class PixelLikelihood(Protocol):
         ...
 
 
+class DrawableLikelihood(PixelLikelihood, Protocol):
+    """A likelihood whose values can be drawn one by one, as models of pixels in order need it."""
+
+    def draw(self, parameters: Tensor, uniform: Tensor) -> Tensor:
+        """Turn uniform numbers in [0, 1), (…), into levels by the inverse of the distribution.
+
+        Args:
+            parameters: of any values, (…, parameters_per_value).
+            uniform: one number a value. The same number always gives the same level.
+
+        Returns:
+            Levels as floating-point numbers, (…).
+        """
+        ...
+
+
+def at_least_float32(parameters: Tensor) -> Tensor:
+    """Return float64 as it is, all else as float32.
+
+    Log-probabilities of many pixels are added up: half precision would not do.
+    """
+    return parameters if parameters.dtype == torch.float64 else parameters.float()
+
+
 class BernoulliPixels:
     """Black or white: one logit a pixel.
 
@@ -49,12 +73,16 @@ class BernoulliPixels:
 
     def distribution(self, parameters: Tensor) -> Distribution:
         """Turn logits (N, C, H, W, 1) into a distribution over (C, H, W)."""
-        logits = parameters.float().squeeze(-1)
+        logits = at_least_float32(parameters).squeeze(-1)
         return Independent(Bernoulli(logits=logits, validate_args=False), 3, validate_args=False)
 
     def mean(self, parameters: Tensor) -> Tensor:
         """Return the probability of white, shape (N, C, H, W)."""
-        return parameters.float().squeeze(-1).sigmoid()
+        return at_least_float32(parameters).squeeze(-1).sigmoid()
+
+    def draw(self, parameters: Tensor, uniform: Tensor) -> Tensor:
+        """Turn uniform numbers into levels: white where they lie below its probability."""
+        return (uniform < self.mean(parameters)).to(uniform.dtype)
 
 
 class CategoricalPixels:
@@ -74,15 +102,21 @@ class CategoricalPixels:
 
     def distribution(self, parameters: Tensor) -> Distribution:
         """Turn logits (N, C, H, W, levels) into a distribution over (C, H, W)."""
-        # float32 even under bf16 autocast: log-probabilities of many pixels are added up.
-        pixels = Categorical(logits=parameters.float(), validate_args=False)
+        pixels = Categorical(logits=at_least_float32(parameters), validate_args=False)
         return Independent(pixels, 3, validate_args=False)
 
     def mean(self, parameters: Tensor) -> Tensor:
         """Return the expected level, shape (N, C, H, W)."""
-        level = torch.arange(self.levels, device=parameters.device, dtype=torch.float32)
+        probabilities = at_least_float32(parameters).softmax(-1)
+        level = torch.arange(self.levels, device=parameters.device, dtype=probabilities.dtype)
         # A sum, not a product of matrices, which bf16 autocast would round.
-        return (parameters.float().softmax(-1) * level).sum(-1)
+        return (probabilities * level).sum(-1)
+
+    def draw(self, parameters: Tensor, uniform: Tensor) -> Tensor:
+        """Turn uniform numbers into levels: how many cumulative probabilities lie at or below."""
+        # The last cumulative probability is 1, or 1 less a rounding: it is left out.
+        cumulative = at_least_float32(parameters).softmax(-1).cumsum(-1)[..., :-1]
+        return (cumulative <= uniform.unsqueeze(-1)).sum(-1).to(uniform.dtype)
 
 
 def likelihood_for(levels: int) -> PixelLikelihood:

@@ -16,6 +16,8 @@ from genlearn.models.gan import GAN
 from genlearn.models.hierarchical import HierarchicalVAE
 from genlearn.models.inversion import Inversion, invert, noise_regression_loss, squared_error
 from genlearn.models.latent import linear_path, spherical_path, towards, truncated_noise
+from genlearn.models.pixel_model import PixelModel
+from genlearn.models.pixelcnn import pixel_cnn
 from genlearn.models.ppca import PPCA
 from genlearn.models.vae import VAE, Terms
 from genlearn.models.vqvae import VQVAE, CodeTerms
@@ -34,11 +36,13 @@ __all__ = [
     "HierarchicalVAE",
     "IndependentPrior",
     "Inversion",
+    "PixelModel",
     "Terms",
     "invert",
     "linear_path",
     "mean_difference",
     "noise_regression_loss",
+    "pixel_cnn",
     "principal_directions",
     "separating_direction",
     "slope_direction",

@@ -7,20 +7,32 @@ from genlearn.nets.dcgan import Normalisation, dcgan_discriminator, dcgan_genera
 from genlearn.nets.gan_resnet import resnet_discriminator, resnet_generator
 from genlearn.nets.gradient_normalised import GradientNormalised
 from genlearn.nets.labelled import ConcatenatedLabel, ProjectedLabel
+from genlearn.nets.masked import CachedHead, Head, MaskedConv2d, causal_mask, channel_mask
 from genlearn.nets.mlp import mlp
+from genlearn.nets.pixel_network import PixelCache, PixelNetwork, PixelSizes
+from genlearn.nets.pixelcnn import PixelCNN
 from genlearn.nets.resnet import ResidualBlock
 from genlearn.nets.spectral import spectrally_normalised
 from genlearn.nets.zero import start_at_zero
 
 __all__ = [
+    "CachedHead",
     "Codebook",
     "ConcatenatedLabel",
     "ConvDecoder",
     "GradientNormalised",
+    "Head",
+    "MaskedConv2d",
     "Normalisation",
+    "PixelCNN",
+    "PixelCache",
+    "PixelNetwork",
+    "PixelSizes",
     "ProjectedLabel",
     "Quantised",
     "ResidualBlock",
+    "causal_mask",
+    "channel_mask",
     "conv_encoder",
     "conv_features",
     "dcgan_discriminator",
