@@ -14,6 +14,7 @@ from genlearn.models.directions import (
 )
 from genlearn.models.gan import GAN
 from genlearn.models.hierarchical import HierarchicalVAE
+from genlearn.models.image_transformer import image_transformer
 from genlearn.models.inversion import Inversion, invert, noise_regression_loss, squared_error
 from genlearn.models.latent import linear_path, spherical_path, towards, truncated_noise
 from genlearn.models.pixel_model import PixelModel
@@ -38,6 +39,7 @@ __all__ = [
     "Inversion",
     "PixelModel",
     "Terms",
+    "image_transformer",
     "invert",
     "linear_path",
     "mean_difference",

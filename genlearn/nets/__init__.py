@@ -1,11 +1,13 @@
 """Networks without a probability of their own."""
 
+from genlearn.nets.attention import CausalAttention, TransformerBlock
 from genlearn.nets.batch_norm import has_batch_norm, restate_batch_norm
 from genlearn.nets.codebook import Codebook, Quantised, perplexity
 from genlearn.nets.conv import ConvDecoder, conv_encoder, conv_features, image_sizes
 from genlearn.nets.dcgan import Normalisation, dcgan_discriminator, dcgan_generator
 from genlearn.nets.gan_resnet import resnet_discriminator, resnet_generator
 from genlearn.nets.gradient_normalised import GradientNormalised
+from genlearn.nets.image_transformer import ImageTransformer
 from genlearn.nets.labelled import ConcatenatedLabel, ProjectedLabel
 from genlearn.nets.masked import CachedHead, Head, MaskedConv2d, causal_mask, channel_mask
 from genlearn.nets.mlp import mlp
@@ -17,11 +19,13 @@ from genlearn.nets.zero import start_at_zero
 
 __all__ = [
     "CachedHead",
+    "CausalAttention",
     "Codebook",
     "ConcatenatedLabel",
     "ConvDecoder",
     "GradientNormalised",
     "Head",
+    "ImageTransformer",
     "MaskedConv2d",
     "Normalisation",
     "PixelCNN",
@@ -31,6 +35,7 @@ __all__ = [
     "ProjectedLabel",
     "Quantised",
     "ResidualBlock",
+    "TransformerBlock",
     "causal_mask",
     "channel_mask",
     "conv_encoder",

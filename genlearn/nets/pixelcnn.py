@@ -111,6 +111,20 @@ class CachedConvolution:
         first = (column + self.reach) * self.features
         self.seen[-1, :, first : first + self.features] = x
 
+    def follow(self, inputs: Tensor, row: int, column: int, channel: int) -> None:
+        """Keep up with an image being drawn, if this layer is the first.
+
+        The last channel of a pixel is drawn after this layer was asked for it, so each pixel is
+        remembered once more when the next one begins.
+        """
+        if channel:
+            return
+        if row or column:
+            before, at = (row, column - 1) if column else (row - 1, inputs.shape[3] - 1)
+            self.remember(inputs[:, :, before, at], at)
+        if column == 0:
+            self.begin_row()
+
     def __call__(self, x: Tensor, column: int) -> Tensor:
         """Map the inputs of one pixel, (n, in), to its outputs, (n, out)."""
         if not self.reach:
@@ -125,7 +139,7 @@ class PixelCNNCache:
     """What a PixelCNN keeps: of each layer, the inputs of the last few rows."""
 
     def __init__(self, network: PixelCNN, condition: Tensor, size: tuple[int, int]) -> None:
-        n, self.width = len(condition), size[1]
+        n = len(condition)
         self.condition = network.condition(condition)
         self.first = CachedConvolution(network.first, n, size)
         self.blocks = [
@@ -136,12 +150,8 @@ class PixelCNNCache:
 
     def parameters(self, inputs: Tensor, row: int, column: int, channel: int) -> Tensor:
         """Return the parameters of one value, (n, outputs)."""
-        if channel == 0 and (row or column):
-            # The last channel of the pixel before was drawn after the first layer had seen it.
-            before, at = (row, column - 1) if column else (row - 1, self.width - 1)
-            self.first.remember(inputs[:, :, before, at], at)
+        self.first.follow(inputs, row, column, channel)
         if channel == 0 and column == 0:
-            self.first.begin_row()
             for _, middle, _ in self.blocks:
                 middle.begin_row()
         x = self.first(inputs[:, :, row, column], column) + self.condition

@@ -13,9 +13,16 @@ from genlearn.distributions import CategoricalPixels, LogisticPixels
 from genlearn.models import PixelModel
 
 MAKERS: dict[str, Callable[..., PixelModel]] = {
+    "image_transformer": models.image_transformer,
     "pixel_cnn": models.pixel_cnn,
 }
 SIZES = {
+    "image_transformer": lambda draw, channels: {
+        "width": 4 * draw.randint(1, 3),
+        "heads": draw.choice([1, 2, 4]),
+        "layers": draw.randint(1, 2),
+        "first_kernel": draw.choice([1, 3, 5]),
+    },
     "pixel_cnn": lambda draw, channels: {
         "features": 2 * channels * draw.randint(2, 4),
         "layers": draw.randint(1, 3),
@@ -26,7 +33,7 @@ SIZES = {
 }
 """Small networks of any kind: sizes drawn for each, from the number of channels."""
 
-SEES_EVERYTHING: set[str] = set()
+SEES_EVERYTHING = {"image_transformer"}
 """Models in which every value may depend on all values before it, whatever their depth."""
 
 
