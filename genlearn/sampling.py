@@ -1,6 +1,6 @@
 """Drawing images value by value, and completing them.
 
-Works with any network of :mod:`genlearn.nets.pixel_network`: what makes it fast is the network's
+Works with any :class:`genlearn.nets.PixelNetwork`: what makes it fast is the network's
 own cache.
 """
 

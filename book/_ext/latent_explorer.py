@@ -1,8 +1,8 @@
-"""The explorers: a trained VAE and a trained generator that run in the reader's browser.
+"""The explorers: a VAE, a generator and a PixelCNN, trained, that run in the reader's browser.
 
-``{explorer}`` puts the one into a page, ``{steering}`` the other, and the page then loads its scripts;
-no other page does. The files lie in ``book/_extra/explorer``; ``tools/explorer.py`` and
-``tools/steering.py`` make the weights.
+``{explorer}``, ``{steering}`` and ``{pixels}`` each put one into a page, which then loads its scripts;
+no other page does. The files lie in ``book/_extra/explorer``; ``tools/explorer.py``,
+``tools/steering.py`` and ``tools/pixel_desk.py`` make the weights.
 """
 
 import json
@@ -43,6 +43,19 @@ it. It runs in your browser and needs JavaScript, which is switched off here.</p
 <script defer src="{up}explorer/steering.js"></script>
 """
 
+PIXELS = """\
+<link rel="stylesheet" href="{up}explorer/explorer.css">
+<div class="explorer pixels">
+<p>Here stands a desk for a model of pixels: an image whose pixels you can change, the distribution of
+the next one, and completions. It runs in your browser and needs JavaScript, which is switched off
+here.</p>
+</div>
+<script defer src="{up}explorer/pixels.js"></script>
+<script defer src="{up}explorer/shared.js"></script>
+<script defer src="{up}explorer/pixelcnn.js"></script>
+<script defer src="{up}explorer/pixels_desk.js"></script>
+"""
+
 
 def weights(root: Path, name: str = "weights.js") -> dict:
     """Return the content of a file of weights."""
@@ -81,6 +94,16 @@ def obeyed(root: Path) -> str:
     return f"{math.floor(100 * weights(root, 'generator.js')['obeyed'])} %"
 
 
+def pixel_nats(root: Path) -> str:
+    """Negative log-likelihood on test, in whole nats, rounded up: "81"."""
+    return str(math.ceil(weights(root, "pixels.js")["test"]["nats"]))
+
+
+def recognised(root: Path) -> str:
+    """Share of test digits whose label Bayes' rule finds, rounded down: "93 %"."""
+    return f"{math.floor(100 * weights(root, 'pixels.js')['test']['recognised'])} %"
+
+
 class Explorer(SphinxDirective):
     """The place of the explorer in a page, which has at most one."""
 
@@ -101,8 +124,19 @@ class Steering(SphinxDirective):
         return [nodes.raw("", DESK.format(up=up), format="html")]
 
 
+class Pixels(SphinxDirective):
+    """The place of the pixel desk in a page, which has at most one."""
+
+    has_content = False
+
+    def run(self):
+        up = "../" * self.env.docname.count("/")
+        return [nodes.raw("", PIXELS.format(up=up), format="html")]
+
+
 def setup(app):
-    """Register the directive."""
+    """Register the directives."""
     app.add_directive("explorer", Explorer)
     app.add_directive("steering", Steering)
+    app.add_directive("pixels", Pixels)
     return {"parallel_read_safe": True}

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from genlearn.nets.attention import CachedBlock, TransformerBlock
 from genlearn.nets.masked import MaskedConv2d
-from genlearn.nets.pixel_network import PixelSizes
+from genlearn.nets.pixel_network import PixelCache, PixelSizes
 from genlearn.nets.pixelcnn import CachedConvolution
 
 
@@ -71,7 +71,7 @@ class ImageTransformer(nn.Module):
         parameters = self.last(tokens).unflatten(1, (height, width, self.channels))
         return parameters.permute(0, 3, 1, 2, 4)
 
-    def cache(self, condition: Tensor, size: tuple[int, int]) -> "ImageTransformerCache":
+    def cache(self, condition: Tensor, size: tuple[int, int]) -> PixelCache:
         """Begin to draw images of a size."""
         return ImageTransformerCache(self, condition, size)
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genlearn.nets.masked import CachedHead, Head, MaskedConv2d
-from genlearn.nets.pixel_network import PixelSizes
+from genlearn.nets.pixel_network import PixelCache, PixelSizes
 
 
 class MaskedBlock(nn.Module):
@@ -76,7 +76,7 @@ class PixelCNN(nn.Module):
             x = block(x)
         return self.head(x)
 
-    def cache(self, condition: Tensor, size: tuple[int, int]) -> "PixelCNNCache":
+    def cache(self, condition: Tensor, size: tuple[int, int]) -> PixelCache:
         """Begin to draw images of a size."""
         return PixelCNNCache(self, condition, size)
 

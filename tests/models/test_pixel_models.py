@@ -191,3 +191,9 @@ def test_labels_must_be_given_to_a_model_of_classes_and_to_no_other():
         models.pixel_cnn((1, 2, 2), 2, classes=3).log_prob(x)
     with pytest.raises(ValueError, match="needs no labels"):
         models.pixel_cnn((1, 2, 2), 2).log_prob(x, torch.zeros(16, dtype=torch.int64))
+
+
+def test_a_model_is_told_of_altered_images_and_of_labels_apart():
+    model = models.pixel_cnn((1, 2, 2), 2, classes=3)
+    condition = model.condition(2, torch.tensor([2, 0]), torch.tensor([True, False]))
+    assert condition.tolist() == [[0, 0, 1, 1], [1, 0, 0, 0]]
