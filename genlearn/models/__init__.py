@@ -19,6 +19,7 @@ from genlearn.models.inversion import Inversion, invert, noise_regression_loss, 
 from genlearn.models.latent import linear_path, spherical_path, towards, truncated_noise
 from genlearn.models.pixel_model import PixelModel
 from genlearn.models.pixelcnn import pixel_cnn
+from genlearn.models.pixelrnn import diagonal_bilstm, row_lstm
 from genlearn.models.ppca import PPCA
 from genlearn.models.vae import VAE, Terms
 from genlearn.models.vqvae import VQVAE, CodeTerms
@@ -39,6 +40,7 @@ __all__ = [
     "Inversion",
     "PixelModel",
     "Terms",
+    "diagonal_bilstm",
     "image_transformer",
     "invert",
     "linear_path",
@@ -46,6 +48,7 @@ __all__ = [
     "noise_regression_loss",
     "pixel_cnn",
     "principal_directions",
+    "row_lstm",
     "separating_direction",
     "slope_direction",
     "spherical_path",

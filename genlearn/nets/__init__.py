@@ -5,6 +5,7 @@ from genlearn.nets.batch_norm import has_batch_norm, restate_batch_norm
 from genlearn.nets.codebook import Codebook, Quantised, perplexity
 from genlearn.nets.conv import ConvDecoder, conv_encoder, conv_features, image_sizes
 from genlearn.nets.dcgan import Normalisation, dcgan_discriminator, dcgan_generator
+from genlearn.nets.diagonal_bilstm import DiagonalBiLSTM
 from genlearn.nets.gan_resnet import resnet_discriminator, resnet_generator
 from genlearn.nets.gradient_normalised import GradientNormalised
 from genlearn.nets.image_transformer import ImageTransformer
@@ -14,6 +15,7 @@ from genlearn.nets.mlp import mlp
 from genlearn.nets.pixel_network import PixelCache, PixelNetwork, PixelSizes
 from genlearn.nets.pixelcnn import PixelCNN
 from genlearn.nets.resnet import ResidualBlock
+from genlearn.nets.row_lstm import RowLSTM
 from genlearn.nets.spectral import spectrally_normalised
 from genlearn.nets.zero import start_at_zero
 
@@ -23,6 +25,7 @@ __all__ = [
     "Codebook",
     "ConcatenatedLabel",
     "ConvDecoder",
+    "DiagonalBiLSTM",
     "GradientNormalised",
     "Head",
     "ImageTransformer",
@@ -35,6 +38,7 @@ __all__ = [
     "ProjectedLabel",
     "Quantised",
     "ResidualBlock",
+    "RowLSTM",
     "TransformerBlock",
     "causal_mask",
     "channel_mask",

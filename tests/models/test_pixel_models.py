@@ -13,10 +13,19 @@ from genlearn.distributions import CategoricalPixels, LogisticPixels
 from genlearn.models import PixelModel
 
 MAKERS: dict[str, Callable[..., PixelModel]] = {
+    "diagonal_bilstm": models.diagonal_bilstm,
     "image_transformer": models.image_transformer,
     "pixel_cnn": models.pixel_cnn,
+    "row_lstm": models.row_lstm,
 }
 SIZES = {
+    "diagonal_bilstm": lambda draw, channels: {
+        "features": 2 * channels * draw.randint(3, 5),
+        "hidden": draw.choice([None, channels, 2 * channels]),
+        "layers": draw.randint(1, 3),
+        "first_kernel": draw.choice([3, 5, 7]),
+        "head": channels * draw.randint(6, 8),
+    },
     "image_transformer": lambda draw, channels: {
         "width": 4 * draw.randint(1, 3),
         "heads": draw.choice([1, 2, 4]),
@@ -30,10 +39,18 @@ SIZES = {
         "kernel": draw.choice([1, 3, 5]),
         "head": channels * draw.randint(3, 6),
     },
+    "row_lstm": lambda draw, channels: {
+        "features": 2 * channels * draw.randint(1, 3),
+        "hidden": draw.choice([None, channels, 2 * channels]),
+        "layers": draw.randint(1, 3),
+        "first_kernel": draw.choice([3, 5, 7]),
+        "kernel": draw.choice([1, 3, 5]),
+        "head": channels * draw.randint(3, 6),
+    },
 }
 """Small networks of any kind: sizes drawn for each, from the number of channels."""
 
-SEES_EVERYTHING = {"image_transformer"}
+SEES_EVERYTHING = {"diagonal_bilstm", "image_transformer"}
 """Models in which every value may depend on all values before it, whatever their depth."""
 
 
