@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genlearn.nets.cached_lstm import CachedFirst, CachedLSTM
 from genlearn.nets.masked import CachedHead, Head, MaskedConv2d
 from genlearn.nets.pixel_network import PixelSizes
-from genlearn.nets.pixelcnn import CachedConvolution
-from genlearn.nets.scan import Step, lstm, scan
+from genlearn.nets.scan import Step, scan
 from genlearn.nets.scan_layer import ScanLayer, context_rows
 
 
@@ -141,80 +141,112 @@ def diagonal_bilstm_layer(
 class DiagonalBiLSTMCache:
     """What a Diagonal BiLSTM keeps: the states of both directions in the row above.
 
-    The left-hand direction goes along the row that is being drawn. The right-hand one needs
-    finished rows only, so it goes over a row when that is complete, for all layers at once.
+    The left-hand direction goes along the row that is being drawn. The right-hand one is asked for
+    finished rows only, so it goes over a row once that is complete, for all layers at once.
     """
 
     def __init__(self, network: DiagonalBiLSTM, condition: Tensor, size: tuple[int, int]) -> None:
-        layers, (n, width) = network.layers, (len(condition), size[1])
-        self.width = width
-        self.first, self.itself = CachedConvolution(network.first, n, size), network.itself
-        self.head = CachedHead(network.head)
+        self.first, self.head = CachedFirst(network.first), CachedHead(network.head)
+        self.itself, layers = network.itself, list(network.layers)
         context = context_rows(condition).T
-        self.ups = [None if layer.up is None else layer.masked_up().T for layer in layers]
-        if not len(layers):
-            return
-        # For products from the right, (layers, directions, inputs, gates). A pixel's state is made
-        # of its input, the state above and the state on its left.
-        of_input = torch.stack([layer.masked_input() for layer in layers]).mT
-        above, beside = torch.stack([layer.state for layer in layers]).mT.chunk(2, 2)
-        self.product = torch.cat([of_input, beside], 2)[:, 0].contiguous().unbind()
-        self.above = above[:, 0].contiguous()
-        self.right_product = torch.cat([of_input, above], 2)[:, 1].contiguous()
-        self.right_beside = beside[:, 1].contiguous()
-        weights = torch.stack([layer.context for layer in layers]).mT
-        start = (context @ weights).unsqueeze(2).expand(-1, -1, width, -1, -1).flatten(2, 3)
-        self.start, self.right_start = start.unbind(1)  # (layers, width * n, gates)
-        state = context.new_zeros(len(layers), n, layers[0].width)
-        self.zero = state
-        self.nothing = state[0]
-        self.hidden = [[self.nothing] * width for _ in layers]
-        self.right = [[self.nothing] * width for _ in layers]
-        self.right_state = state.new_zeros(len(layers), width * n, layers[0].width)
-        self.inputs = [[None] * width for _ in layers]
+        self.left = [CachedLeft(layer, context, size[1]) for layer in layers]
+        self.right = CachedRight(layers, context, size[1]) if layers else None
 
-    def begin_row(self, row_above: Tensor | None) -> None:
-        """Finish the row above; compute what the gates of this row get from it."""
-        if row_above is not None:
-            self.finish_row(row_above)
-        hidden = torch.stack([torch.cat(states) for states in self.hidden])
-        gates = torch.baddbmm(self.start, hidden, self.above)
-        self.from_above = [part.chunk(self.width) for part in gates]
-        self.hidden = [[self.nothing] * self.width for _ in self.hidden]
-        self.cell = [[self.nothing] * self.width for _ in self.hidden]
-
-    def finish_row(self, pixels: Tensor) -> None:
-        """Let the right-hand direction go over a complete row, pixels of (n, values, W)."""
-        inputs = torch.stack([torch.cat(inputs) for inputs in self.inputs])
-        if self.itself is not None:
-            inputs[0] += (
-                self.itself(pixels.unsqueeze(2)).permute(3, 0, 1, 2).flatten(0, 1).squeeze(2)
-            )
-        seen = torch.cat([inputs, self.right_state], 2)
-        gates = torch.baddbmm(self.right_start, seen, self.right_product).chunk(self.width, 1)
-        hidden = cell = self.zero
-        states = []
-        for from_above in reversed(gates):
-            hidden, cell = lstm(torch.baddbmm(from_above, hidden, self.right_beside), cell, 2)
-            states.append(hidden)
-        self.right_state = torch.cat(states[::-1], 1)
-        self.right = [part.chunk(self.width) for part in self.right_state]
+    def begin_row(self, inputs: Tensor, row: int) -> None:
+        """Finish the row above, and compute what this row gets from it."""
+        self.first.begin_row(inputs, row)
+        if row and self.left:
+            features = torch.stack([torch.cat(layer.inputs) for layer in self.left])
+            if self.itself is not None:
+                shown = self.itself(inputs[:, :, row - 1 : row])
+                features[0] += shown.permute(2, 3, 0, 1).flatten(0, 2)
+            self.right.follow(features)
+            for layer, states in zip(self.left, self.right.states, strict=True):
+                layer.right = states.chunk(layer.width)
+        for layer in self.left:
+            layer.begin_row()
 
     def parameters(self, inputs: Tensor, row: int, column: int, channel: int) -> Tensor:
         """Return the parameters of one value, (n, outputs)."""
-        self.first.follow(inputs, row, column, channel)
-        x = self.first(inputs[:, :, row, column], column)
-        if self.ups and column == 0 and channel == 0:
-            self.begin_row(inputs[:, :, row - 1] if row else None)
-        for layer, up in enumerate(self.ups):
-            hidden, cell, nothing = self.hidden[layer], self.cell[layer], self.nothing
-            beside, cell_beside = (
-                (hidden[column - 1], cell[column - 1]) if column else (nothing, nothing)
-            )
-            seen = torch.cat([x, beside], 1)
-            gates = torch.addmm(self.from_above[layer][column], seen, self.product[layer])
-            state, cell[column] = lstm(gates, cell_beside)
-            hidden[column], self.inputs[layer][column] = state, x
-            said = state + self.right[layer][column]
-            x = x + said if up is None else torch.addmm(x, said, up)
+        if column == 0 and channel == 0:
+            self.begin_row(inputs, row)
+        x = self.first(inputs, row, column)
+        for layer in self.left:
+            x = layer(x, column)
         return self.head(x, channel)
+
+
+class CachedLeft:
+    """One layer for one pixel at a time: its left-hand direction, and the sum of both.
+
+    Args:
+        layer: of a Diagonal BiLSTM.
+        context: 1 and the condition, (n, 1 + condition).
+        width: of the image.
+    """
+
+    def __init__(self, layer: ScanLayer, context: Tensor, width: int) -> None:
+        self.width = width
+        # For products from the right: (what is seen, gates).
+        self.above, beside = layer.state[0].T.contiguous().chunk(2)
+        self.of_input = torch.cat([layer.masked_input()[0].T, beside])
+        self.start = (context @ layer.context[0].T).repeat(width, 1)
+        self.up = None if layer.up is None else layer.masked_up().T
+        self.zero = context.new_zeros(len(context), layer.width)
+        self.step = CachedLSTM(self.zero)
+        self.hidden = self.right = [self.zero] * width  # of the row above, by column
+        self.inputs: list[Tensor] = []
+
+    def begin_row(self) -> None:
+        """Compute what the gates of a row get from the row above."""
+        gates = torch.addmm(self.start, torch.cat(self.hidden[: self.width]), self.above)
+        self.from_above = gates.chunk(self.width)
+        # The last entry is the empty border on the left, column -1.
+        self.hidden, self.cell = ([self.zero] * (self.width + 1) for _ in range(2))
+        self.inputs = [self.zero] * self.width
+
+    def __call__(self, x: Tensor, column: int) -> Tensor:
+        """Map the features of one pixel, (n, features), to those of the next layer."""
+        self.inputs[column] = x
+        seen = torch.cat([x, self.hidden[column - 1]], 1)
+        start, cell = self.from_above[column], self.cell[column - 1]
+        hidden, self.cell[column] = self.step(start, seen, self.of_input, cell)
+        self.hidden[column] = hidden
+        said = hidden + self.right[column]
+        return x + said if self.up is None else torch.addmm(x, said, self.up)
+
+
+class CachedRight:
+    """The right-hand direction of all layers, one row at a time.
+
+    Args:
+        layers: of a Diagonal BiLSTM.
+        context: 1 and the condition, (n, 1 + condition).
+        width: of the image.
+    """
+
+    def __init__(self, layers: list[ScanLayer], context: Tensor, width: int) -> None:
+        self.width = width
+        of_input = torch.stack([layer.masked_input()[1] for layer in layers]).mT
+        above, beside = torch.stack([layer.state[1] for layer in layers]).mT.chunk(2, 1)
+        self.of_input, self.beside = torch.cat([of_input, above], 1), beside.contiguous()
+        start = context @ torch.stack([layer.context[1] for layer in layers]).mT
+        self.start = start.repeat(1, width, 1)  # (layers, width * n, gates)
+        self.zero = context.new_zeros(len(layers), len(context), layers[0].width)
+        self.step = CachedLSTM(self.zero)
+        self.states = self.zero.repeat(1, width, 1)  # of the last row
+
+    def follow(self, features: Tensor) -> None:
+        """Go over a finished row, from its right end.
+
+        Args:
+            features: what the layers were given there, (layers, width * n, features).
+        """
+        seen = torch.cat([features, self.states], 2)
+        gates = torch.baddbmm(self.start, seen, self.of_input).chunk(self.width, 1)
+        hidden = cell = self.zero
+        states = []
+        for start in reversed(gates):
+            hidden, cell = self.step(start, hidden, self.beside, cell)
+            states.append(hidden)
+        self.states = torch.cat(states[::-1], 1)

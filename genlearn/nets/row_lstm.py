@@ -6,9 +6,9 @@ Source: van den Oord et al. (2016), Pixel Recurrent Neural Networks, arXiv 1601.
 import torch
 from torch import Tensor, nn
 
+from genlearn.nets.cached_lstm import CachedFirst, CachedLSTM
 from genlearn.nets.masked import CachedHead, Head, MaskedConv2d
 from genlearn.nets.pixel_network import PixelSizes
-from genlearn.nets.pixelcnn import CachedConvolution
 from genlearn.nets.scan import Step, lstm, neighbours, scan
 from genlearn.nets.scan_layer import ScanLayer, context_rows
 
@@ -143,51 +143,58 @@ class RowLSTMCache:
     """
 
     def __init__(self, network: RowLSTM, condition: Tensor, size: tuple[int, int]) -> None:
-        layers, (n, width) = network.layers, (len(condition), size[1])
-        self.width, self.kernel = width, layers[0].kernel if len(layers) else 1
-        self.first = CachedConvolution(network.first, n, size)
-        self.head = CachedHead(network.head)
+        self.first, self.head = CachedFirst(network.first), CachedHead(network.head)
         context = context_rows(condition).T
-        # For products from the right: (inputs, gates).
-        self.products = [layer.masked_input()[0].T.contiguous() for layer in layers]
-        self.ups = [None if layer.up is None else layer.masked_up().T for layer in layers]
-        self.from_state = [layer.state[0].T.contiguous() for layer in layers]
-        self.from_context = [(context @ layer.context[0].T).repeat(width, 1) for layer in layers]
-        self.nothing = [context.new_zeros(n, layer.width) for layer in layers]
-        self.hidden = [[zero] * width for zero in self.nothing]  # of each layer, by column
-        self.cell = [[zero] * width for zero in self.nothing]
-        self.blank = context.new_zeros(n, network.first.out_channels)
-        taps = layers[0].taps - 1 if len(layers) else 0
-        self.inputs = [[self.blank] * (taps + width) for _ in layers]
-        self.taps = taps
-
-    def begin_row(self, row: int) -> None:
-        """Compute what the gates of a row get from the row above."""
-        reach = self.kernel // 2
-        self.above = []
-        self.cell_above = [list(cells) for cells in self.cell]
-        for zero, hidden, weight, start in zip(
-            self.nothing, self.hidden, self.from_state, self.from_context, strict=True
-        ):
-            padded = [zero] * reach + hidden + [zero] * reach
-            seen = torch.cat(
-                [torch.cat(padded[tap : tap + self.width]) for tap in range(self.kernel)], 1
-            )
-            gates = torch.addmm(start, seen, weight)
-            self.above.append(gates.chunk(self.width))
+        self.layers = [CachedRowLayer(layer, context, size[1]) for layer in network.layers]
 
     def parameters(self, inputs: Tensor, row: int, column: int, channel: int) -> Tensor:
         """Return the parameters of one value, (n, outputs)."""
-        self.first.follow(inputs, row, column, channel)
         if column == 0 and channel == 0:
-            self.begin_row(row)
-        x = self.first(inputs[:, :, row, column], column)
-        for layer, (product, up) in enumerate(zip(self.products, self.ups, strict=True)):
-            own = self.inputs[layer]
-            own[column + self.taps] = x
-            taps = torch.cat(own[column : column + self.taps + 1], 1) if self.taps else x
-            gates = torch.addmm(self.above[layer][column], taps, product)
-            hidden, cell = lstm(gates, self.cell_above[layer][column])
-            self.hidden[layer][column], self.cell[layer][column] = hidden, cell
-            x = x + hidden if up is None else torch.addmm(x, hidden, up)
+            self.first.begin_row(inputs, row)
+            for layer in self.layers:
+                layer.begin_row()
+        x = self.first(inputs, row, column)
+        for layer in self.layers:
+            x = layer(x, column)
         return self.head(x, channel)
+
+
+class CachedRowLayer:
+    """One layer for one pixel at a time.
+
+    Args:
+        layer: of a Row LSTM.
+        context: 1 and the condition, (n, 1 + condition).
+        width: of the image.
+    """
+
+    def __init__(self, layer: ScanLayer, context: Tensor, width: int) -> None:
+        self.width, self.kernel, self.left = width, layer.kernel, layer.taps - 1
+        # For products from the right: (what is seen, gates).
+        self.of_input = layer.masked_input()[0].T.contiguous()
+        self.of_state = layer.state[0].T.contiguous()
+        self.start = (context @ layer.context[0].T).repeat(width, 1)
+        self.up = None if layer.up is None else layer.masked_up().T
+        self.zero = context.new_zeros(len(context), layer.width)
+        self.blank = [context.new_zeros(len(context), layer.features)] * self.left
+        self.step = CachedLSTM(self.zero)
+        self.hidden, self.cell = [self.zero] * width, [self.zero] * width  # by column
+
+    def begin_row(self) -> None:
+        """Compute what the gates of a row get from the row above."""
+        border = [self.zero] * (self.kernel // 2)
+        padded = [*border, *self.hidden, *border]
+        taps = [torch.cat(padded[tap : tap + self.width]) for tap in range(self.kernel)]
+        gates = torch.addmm(self.start, torch.cat(taps, 1), self.of_state)
+        self.from_above = gates.chunk(self.width)
+        self.cell_above, self.cell = self.cell, [self.zero] * self.width
+        self.inputs = [*self.blank, *[None] * self.width]  # of this row, behind an empty border
+
+    def __call__(self, x: Tensor, column: int) -> Tensor:
+        """Map the features of one pixel, (n, features), to those of the next layer."""
+        self.inputs[column + self.left] = x
+        taps = torch.cat(self.inputs[column : column + self.left + 1], 1)
+        start, cell = self.from_above[column], self.cell_above[column]
+        hidden, self.cell[column] = self.step(start, taps, self.of_input, cell)
+        self.hidden[column] = hidden
+        return x + hidden if self.up is None else torch.addmm(x, hidden, self.up)

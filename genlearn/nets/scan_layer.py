@@ -41,7 +41,8 @@ class ScanLayer(nn.Module):
         dropout: float,
     ) -> None:
         super().__init__()
-        self.width, self.taps, self.kernel = hidden or features, taps, kernel
+        self.features, self.width = features, hidden or features
+        self.taps, self.kernel = taps, kernel
         sizes = taps * features, 1 + condition, kernel * self.width
         bound = (sizes[0] + sizes[2]) ** -0.5
         self.input, self.context, self.state = (
