@@ -20,6 +20,7 @@ from genlearn.models.latent import linear_path, spherical_path, towards, truncat
 from genlearn.models.pixel_model import PixelModel
 from genlearn.models.pixelcnn import pixel_cnn
 from genlearn.models.pixelrnn import diagonal_bilstm, row_lstm
+from genlearn.models.pixelcnn import gated_pixel_cnn, pixel_cnn
 from genlearn.models.ppca import PPCA
 from genlearn.models.vae import VAE, Terms
 from genlearn.models.vqvae import VQVAE, CodeTerms
@@ -42,6 +43,7 @@ __all__ = [
     "Terms",
     "diagonal_bilstm",
     "image_transformer",
+    "gated_pixel_cnn",
     "invert",
     "linear_path",
     "mean_difference",

@@ -7,6 +7,7 @@ from genlearn.nets.conv import ConvDecoder, conv_encoder, conv_features, image_s
 from genlearn.nets.dcgan import Normalisation, dcgan_discriminator, dcgan_generator
 from genlearn.nets.diagonal_bilstm import DiagonalBiLSTM
 from genlearn.nets.gan_resnet import resnet_discriminator, resnet_generator
+from genlearn.nets.gated_pixelcnn import GatedPixelCNN
 from genlearn.nets.gradient_normalised import GradientNormalised
 from genlearn.nets.image_transformer import ImageTransformer
 from genlearn.nets.labelled import ConcatenatedLabel, ProjectedLabel
@@ -26,6 +27,7 @@ __all__ = [
     "ConcatenatedLabel",
     "ConvDecoder",
     "DiagonalBiLSTM",
+    "GatedPixelCNN",
     "GradientNormalised",
     "Head",
     "ImageTransformer",

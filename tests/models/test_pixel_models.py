@@ -17,6 +17,7 @@ MAKERS: dict[str, Callable[..., PixelModel]] = {
     "image_transformer": models.image_transformer,
     "pixel_cnn": models.pixel_cnn,
     "row_lstm": models.row_lstm,
+    "gated_pixel_cnn": models.gated_pixel_cnn,
 }
 SIZES = {
     "diagonal_bilstm": lambda draw, channels: {
@@ -42,6 +43,8 @@ SIZES = {
     "row_lstm": lambda draw, channels: {
         "features": 2 * channels * draw.randint(1, 3),
         "hidden": draw.choice([None, channels, 2 * channels]),
+    "gated_pixel_cnn": lambda draw, channels: {
+        "features": channels * draw.randint(2, 5),
         "layers": draw.randint(1, 3),
         "first_kernel": draw.choice([3, 5, 7]),
         "kernel": draw.choice([1, 3, 5]),
