@@ -56,7 +56,7 @@ def gated_pixel_cnn(
         layers: of both stacks.
         first_kernel, kernel: odd sizes, of the first layer and of the others.
         head: features of the two last layers, a multiple of the channels.
-        dropout: share of gated values set to zero while training.
+        dropout: share of hidden values set to zero while training.
         options: likelihood, classes and embedding, as for :class:`PixelModel`.
 
     Source: van den Oord et al. (2016), Conditional Image Generation with PixelCNN Decoders,

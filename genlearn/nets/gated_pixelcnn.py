@@ -36,7 +36,7 @@ class GatedLayer(nn.Module):
         kind: of the mask of the pixel itself.
         channels: of the image.
         condition: length of the condition vector.
-        dropout: share of gated values set to zero while training.
+        dropout: share of what a layer is given that is set to zero while training.
         last: nothing comes after but the head.
     """
 
@@ -63,7 +63,7 @@ class GatedLayer(nn.Module):
         self.skip = MaskedConv2d(features, skips, 1, "B", channels)
         if not last:
             self.out = MaskedConv2d(features, features, 1, "B", channels)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(dropout if kind == "B" else 0.0)  # the image itself stays whole
         # Both halves of the gates have a group of features for each channel.
         mask = torch.ones_like(self.horizontal.weight, dtype=torch.bool)
         mask[..., 0, -1] = channel_mask(features, in_features, channels, kind).repeat(2, 1)
@@ -83,16 +83,18 @@ class GatedLayer(nn.Module):
             condition: (N, condition).
         """
         to_above, to_here = self.condition(condition)[:, :, None, None].chunk(2, 1)
-        above = self.vertical(F.pad(above, (self.reach, self.reach, self.reach, 0))) + to_above
-        seen = F.conv2d(
-            F.pad(here, (self.reach, 0)), self.horizontal_weight(), self.horizontal.bias
-        )
-        gated = self.dropout(gate(seen + self.junction(above) + to_here))
+        seen = F.pad(self.dropout(above), (self.reach, self.reach, self.reach, 0))
+        above = self.vertical(seen) + to_above
+        # Features of a pixel side by side in memory: small convolutions are faster so.
+        above = above.contiguous(memory_format=torch.channels_last)
+        seen = F.pad(self.dropout(here), (self.reach, 0))
+        seen = F.conv2d(seen, self.horizontal_weight(), self.horizontal.bias)
+        gated = gate(self.junction(above) + seen + to_here)
         skip = self.skip(gated)
         if self.last:
             return above, here, skip
         here = here + self.out(gated) if self.residual else self.out(gated)
-        return self.dropout(gate(above)), here, skip
+        return gate(above), here, skip
 
 
 class GatedPixelCNN(nn.Module):
@@ -137,11 +139,8 @@ class GatedPixelCNN(nn.Module):
 
     def forward(self, inputs: Tensor, condition: Tensor) -> Tensor:
         """Map (N, channels * inputs, H, W) to parameters (N, channels, H, W, outputs)."""
-        # Features of a pixel side by side: small convolutions learn almost twice as fast so.
-        here = inputs.contiguous(memory_format=torch.channels_last)
         # One row down: row r of the vertical stack knows rows 0 … r - 1, in every layer.
-        above = F.pad(here, (0, 0, 1, -1))
-        skips = 0
+        above, here, skips = F.pad(inputs, (0, 0, 1, -1)), inputs, 0
         for layer in self.layers:
             above, here, skip = layer(above, here, condition)
             skips = skips + skip
