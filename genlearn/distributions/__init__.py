@@ -5,6 +5,7 @@ so makes a GPU wait. What a user may get wrong is checked once, where images ent
 (:class:`genlearn.data.Split`, :func:`check_images`).
 """
 
+from genlearn.distributions.colours import ColourChain
 from genlearn.distributions.dequantised import DequantisedNormal, GaussianPixels
 from genlearn.distributions.gaussian import diagonal_normal, standard_normal
 from genlearn.distributions.logistic import DiscretisedLogisticMixture, LogisticPixels
@@ -22,6 +23,7 @@ from genlearn.distributions.pixels import (
 __all__ = [
     "BernoulliPixels",
     "CategoricalPixels",
+    "ColourChain",
     "DequantisedNormal",
     "DiscretisedLogisticMixture",
     "DrawableLikelihood",

@@ -21,6 +21,7 @@ from genlearn.models.pixel_model import PixelModel
 from genlearn.models.pixelcnn import pixel_cnn
 from genlearn.models.pixelrnn import diagonal_bilstm, row_lstm
 from genlearn.models.pixelcnn import gated_pixel_cnn, pixel_cnn
+from genlearn.models.pixelcnn_pp import pixel_cnn_pp
 from genlearn.models.ppca import PPCA
 from genlearn.models.vae import VAE, Terms
 from genlearn.models.vqvae import VQVAE, CodeTerms
@@ -49,6 +50,7 @@ __all__ = [
     "mean_difference",
     "noise_regression_loss",
     "pixel_cnn",
+    "pixel_cnn_pp",
     "principal_directions",
     "row_lstm",
     "separating_direction",

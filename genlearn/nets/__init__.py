@@ -15,6 +15,7 @@ from genlearn.nets.masked import CachedHead, Head, MaskedConv2d, causal_mask, ch
 from genlearn.nets.mlp import mlp
 from genlearn.nets.pixel_network import PixelCache, PixelNetwork, PixelSizes
 from genlearn.nets.pixelcnn import PixelCNN
+from genlearn.nets.pixelcnn_pp import PixelCNNpp
 from genlearn.nets.resnet import ResidualBlock
 from genlearn.nets.row_lstm import RowLSTM
 from genlearn.nets.spectral import spectrally_normalised
@@ -34,6 +35,7 @@ __all__ = [
     "MaskedConv2d",
     "Normalisation",
     "PixelCNN",
+    "PixelCNNpp",
     "PixelCache",
     "PixelNetwork",
     "PixelSizes",

@@ -18,6 +18,7 @@ MAKERS: dict[str, Callable[..., PixelModel]] = {
     "pixel_cnn": models.pixel_cnn,
     "row_lstm": models.row_lstm,
     "gated_pixel_cnn": models.gated_pixel_cnn,
+    "pixel_cnn_pp": models.pixel_cnn_pp,
 }
 SIZES = {
     "diagonal_bilstm": lambda draw, channels: {
@@ -50,10 +51,19 @@ SIZES = {
         "kernel": draw.choice([1, 3, 5]),
         "head": channels * draw.randint(3, 6),
     },
+    "pixel_cnn_pp": lambda draw, channels: {
+        "features": draw.randint(3, 5),
+        "layers": 1,
+        "scales": draw.randint(1, 3),
+    },
 }
 """Small networks of any kind: sizes drawn for each, from the number of channels."""
 
 SEES_EVERYTHING = {"diagonal_bilstm", "image_transformer"}
+STRENGTH = {"pixel_cnn_pp": 0.35}
+"""Standard deviation of the weights, if not 0.7: what many blocks add up must stay small."""
+
+SEES_EVERYTHING: set[str] = set()
 """Models in which every value may depend on all values before it, whatever their depth."""
 
 
@@ -74,7 +84,7 @@ def drawn_model(case: Case, shape, levels: int, **options) -> PixelModel:
     model = MAKERS[case.name](shape, levels, **SIZES[case.name](draw, shape[0]), **options)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.copy_(torch.randn_like(parameter) * 0.7)
+            parameter.copy_(torch.randn_like(parameter) * STRENGTH.get(case.name, 0.7))
     return model.double().eval()
 
 
