@@ -9,91 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genlearn.nets.pixel_network import PixelCache, PixelSizes
-from genlearn.nets.zero import start_at_zero
+from genlearn.nets.pixel_network import PixelSizes
+from genlearn.nets.shifted import PixelConvolution, RowConvolution, ShiftedConv2d
+from genlearn.nets.streams import CachedPair, Pair, concat_elu
 
 Colours = Callable[[Tensor, Tensor], Tensor]
 """Maps parameters of a pixel (…, P) and its channels' values (…, C) to those of each value."""
-
-
-def concat_elu(x: Tensor) -> Tensor:
-    """ELU of x and of -x, side by side: (N, F, …) to (N, 2 F, …). Never flat on both sides."""
-    return F.elu(torch.cat([x, -x], 1))
-
-
-class ShiftedConv2d(nn.Conv2d):
-    """A convolution that looks up, and to both sides or to the left alone.
-
-    Args:
-        in_features, out_features: of the maps.
-        left: False for a kernel of 2 rows and 3 columns, which ends below in the middle: for maps
-            that know nothing of their own row. True for 2 rows and 2 columns, which ends below on
-            the right.
-        stride: 2 gives maps half as high and wide (rounded up), from every second place.
-    """
-
-    def __init__(self, in_features: int, out_features: int, left: bool, stride: int = 1) -> None:
-        super().__init__(in_features, out_features, (2, 2 if left else 3), stride)
-        self.border = (1, 0, 1, 0) if left else (1, 1, 1, 0)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (N, in_features, H, W) to (N, out_features, ⌈H / stride⌉, ⌈W / stride⌉)."""
-        return super().forward(F.pad(x, self.border))
-
-
-class GatedBlock(nn.Module):
-    """x + a * sigmoid(b), where a and b come of two convolutions; at first it adds nothing.
-
-    Args:
-        features: of input and output.
-        others: how many maps of as many features are heard besides.
-        left: see :class:`ShiftedConv2d`.
-        condition: length of the condition vector.
-        dropout: share of hidden values set to zero while training.
-    """
-
-    def __init__(
-        self, features: int, others: int, left: bool, condition: int, dropout: float
-    ) -> None:
-        super().__init__()
-        self.first = ShiftedConv2d(2 * features, features, left)
-        self.others = nn.ModuleList(
-            nn.Conv2d(2 * features, features, 1, bias=False) for _ in range(others)
-        )
-        self.second = start_at_zero(ShiftedConv2d(2 * features, 2 * features, left))
-        self.condition = nn.Linear(condition, 2 * features, bias=False)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor, condition: Tensor, *others: Tensor) -> Tensor:
-        """Map (N, features, H, W) to the same shape; condition is (N, condition)."""
-        hidden = self.first(concat_elu(x))
-        for listen, other in zip(self.others, others, strict=True):
-            hidden = hidden + listen(concat_elu(other))
-        hidden = self.second(self.dropout(concat_elu(hidden)))
-        value, opening = (hidden + self.condition(condition)[:, :, None, None]).chunk(2, 1)
-        return x + value * opening.sigmoid()
-
-
-class Pair(nn.Module):
-    """A block of each stream. The one that knows more hears the other, never the other way round.
-
-    Args:
-        features, condition, dropout: of both blocks.
-        kept: whether both also hear a map that was kept on the way down: the short-cut.
-    """
-
-    def __init__(self, features: int, kept: bool, condition: int, dropout: float) -> None:
-        super().__init__()
-        self.above = GatedBlock(features, int(kept), False, condition, dropout)
-        self.before = GatedBlock(features, 1 + kept, True, condition, dropout)
-
-    def forward(
-        self, above: Tensor, before: Tensor, condition: Tensor, *kept: tuple[Tensor, Tensor]
-    ) -> tuple[Tensor, Tensor]:
-        """Map both streams, (N, features, H, W) each, to the same shapes."""
-        above = self.above(above, condition, *(map_above for map_above, _ in kept))
-        before = self.before(before, condition, above, *(map_before for _, map_before in kept))
-        return above, before
 
 
 class Scale(nn.Module):
@@ -199,8 +120,98 @@ class PixelCNNpp(nn.Module):
             return parameters.unsqueeze(1)
         return self.colours(parameters, inputs.movedim(1, -1)).movedim(-2, 1)
 
-    def cache(self, condition: Tensor, size: tuple[int, int]) -> PixelCache:
+    def cache(self, condition: Tensor, size: tuple[int, int]) -> "PixelCNNppCache":
         """Begin to draw images of a size."""
-        from genlearn.nets.pixelcnn_pp_cache import PixelCNNppCache
-
         return PixelCNNppCache(self, condition, size)
+
+
+class CachedScale:
+    """One size, and the smaller ones in its midst."""
+
+    def __init__(self, scale: Scale, condition: Tensor, width: int) -> None:
+        n = len(condition)
+        self.down = [CachedPair(pair, condition, width) for pair in scale.down]
+        self.up = [CachedPair(pair, condition, width) for pair in scale.up]
+        self.smaller: CachedScale | None = None
+        self.even_row = True
+        if scale.smaller is not None:
+            self.smaller = CachedScale(scale.smaller, condition, (width + 1) // 2)
+            above, before = scale.shrink
+            self.shrink_row = RowConvolution(above, n, width)
+            self.shrink = PixelConvolution(before, n, width)
+            self.grow_row, grow = scale.grow
+            self.grow, self.grow_bias = grow.weight, grow.bias  # (in, out, 2, 2)
+            self.small_row = condition.new_zeros(0)
+            self.small = [condition.new_zeros(0)] * ((width + 1) // 2)
+
+    def begin_row(self, above: Tensor, row: int) -> Tensor:
+        """Run the stream above over its next row, (n, features, width), to the same shape."""
+        kept = [above]
+        for pair in self.down:
+            above = pair.begin_row(above)
+            kept.append(above)
+        if self.smaller is None:
+            kept.pop()
+        else:
+            width = above.shape[2]
+            self.shrink_row.remember(above)
+            if row % 2 == 0:
+                self.small_row = self.smaller.begin_row(self.shrink_row(), row // 2)
+                self.shrink.begin_row()
+            layer = self.grow_row
+            above = F.conv_transpose1d(
+                self.small_row, layer.weight[:, :, row % 2], layer.bias, stride=2
+            )[:, :, :width]
+            # What the pixels of this row take of the small maps, by the parity of the column.
+            self.now = [self.grow[:, :, row % 2, column] for column in range(2)]
+            self.even_row = row % 2 == 0
+        for pair in self.up:
+            above = pair.begin_row(above, kept.pop())
+        return above
+
+    def __call__(self, before: Tensor, column: int) -> Tensor:
+        """Run the other stream over one pixel, (n, features), to the same shape."""
+        kept = [before]
+        for pair in self.down:
+            before = pair(before, column)
+            kept.append(before)
+        if self.smaller is None:
+            kept.pop()
+        else:
+            half, odd = divmod(column, 2)
+            self.shrink.places[column].copy_(before)
+            if self.even_row and not odd:
+                self.small[half] = self.smaller(self.shrink(half), half)
+            before = torch.addmm(self.grow_bias, self.small[half], self.now[odd])
+        for pair in self.up:
+            before = pair(before, column, kept.pop())
+        return before
+
+
+class PixelCNNppCache:
+    """What a PixelCNN++ keeps: of each layer, the row above and the one it is in."""
+
+    def __init__(self, network: PixelCNNpp, condition: Tensor, size: tuple[int, int]) -> None:
+        n, width = len(condition), size[1]
+        self.above = RowConvolution(network.above, n, width)
+        self.before = PixelConvolution(network.before, n, width)
+        self.scale = CachedScale(network.scale, condition, width)
+        self.head: nn.Conv2d = network.head
+        self.kernel = network.head.weight.flatten(1).T.contiguous()
+        self.colours, self.of_pixel = network.colours, condition.new_zeros(0)
+
+    def parameters(self, inputs: Tensor, row: int, column: int, channel: int) -> Tensor:
+        """Return the parameters of one value, (n, outputs)."""
+        if channel == 0:  # the network does not look at the channels drawn since
+            if column == 0:
+                if row:
+                    self.above.remember(inputs[:, :, row - 1])
+                self.before.begin_row()
+                self.scale.begin_row(self.above(), row)
+            else:
+                self.before.places[column].copy_(inputs[:, :, row, column - 1])
+            before = self.scale(self.before(column), column)
+            self.of_pixel = torch.addmm(self.head.bias, concat_elu(before), self.kernel)
+        if self.colours is None:
+            return self.of_pixel
+        return self.colours(self.of_pixel, inputs[:, :, row, column])[:, channel]
