@@ -17,6 +17,7 @@ from genlearn.models.hierarchical import HierarchicalVAE
 from genlearn.models.image_transformer import image_transformer
 from genlearn.models.inversion import Inversion, invert, noise_regression_loss, squared_error
 from genlearn.models.latent import linear_path, spherical_path, towards, truncated_noise
+from genlearn.models.pixel_lstm import pixel_lstm
 from genlearn.models.pixel_model import PixelModel
 from genlearn.models.pixelcnn import pixel_cnn
 from genlearn.models.pixelrnn import diagonal_bilstm, row_lstm
@@ -51,6 +52,7 @@ __all__ = [
     "noise_regression_loss",
     "pixel_cnn",
     "pixel_cnn_pp",
+    "pixel_lstm",
     "principal_directions",
     "row_lstm",
     "separating_direction",

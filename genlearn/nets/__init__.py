@@ -13,6 +13,7 @@ from genlearn.nets.image_transformer import ImageTransformer
 from genlearn.nets.labelled import ConcatenatedLabel, ProjectedLabel
 from genlearn.nets.masked import CachedHead, Head, MaskedConv2d, causal_mask, channel_mask
 from genlearn.nets.mlp import mlp
+from genlearn.nets.pixel_lstm import Cell, PixelLSTM, PixelLSTMCache, gru_step, lstm_step
 from genlearn.nets.pixel_network import PixelCache, PixelNetwork, PixelSizes
 from genlearn.nets.pixelcnn import PixelCNN
 from genlearn.nets.pixelcnn_pp import PixelCNNpp
@@ -24,6 +25,7 @@ from genlearn.nets.zero import start_at_zero
 __all__ = [
     "CachedHead",
     "CausalAttention",
+    "Cell",
     "Codebook",
     "ConcatenatedLabel",
     "ConvDecoder",
@@ -37,6 +39,8 @@ __all__ = [
     "PixelCNN",
     "PixelCNNpp",
     "PixelCache",
+    "PixelLSTM",
+    "PixelLSTMCache",
     "PixelNetwork",
     "PixelSizes",
     "ProjectedLabel",
@@ -50,8 +54,10 @@ __all__ = [
     "conv_features",
     "dcgan_discriminator",
     "dcgan_generator",
+    "gru_step",
     "has_batch_norm",
     "image_sizes",
+    "lstm_step",
     "mlp",
     "perplexity",
     "resnet_discriminator",

@@ -19,6 +19,7 @@ MAKERS: dict[str, Callable[..., PixelModel]] = {
     "row_lstm": models.row_lstm,
     "gated_pixel_cnn": models.gated_pixel_cnn,
     "pixel_cnn_pp": models.pixel_cnn_pp,
+    "pixel_lstm": models.pixel_lstm,
 }
 SIZES = {
     "diagonal_bilstm": lambda draw, channels: {
@@ -55,6 +56,12 @@ SIZES = {
         "features": draw.randint(3, 5),
         "layers": 1,
         "scales": draw.randint(1, 3),
+    "pixel_lstm": lambda draw, channels: {
+        "hidden": draw.randint(4, 9),
+        "layers": draw.randint(1, 2),
+        "cell": draw.choice(["lstm", "gru"]),
+        "position": draw.randint(1, 5),
+        "head": draw.randint(3, 6),
     },
 }
 """Small networks of any kind: sizes drawn for each, from the number of channels."""
@@ -64,6 +71,7 @@ STRENGTH = {"pixel_cnn_pp": 0.35}
 """Standard deviation of the weights, if not 0.7: what many blocks add up must stay small."""
 
 SEES_EVERYTHING: set[str] = set()
+SEES_EVERYTHING = {"image_transformer", "pixel_lstm"}
 """Models in which every value may depend on all values before it, whatever their depth."""
 
 
