@@ -2,9 +2,13 @@
 
 Works with any :class:`genlearn.nets.PixelNetwork`: what makes it fast is the network's
 own cache.
+
+Source: Ramachandran et al. (2017), Fast Generation for Convolutional Autoregressive Models, arXiv
+1704.06001.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -18,7 +22,7 @@ Encode = Callable[[Tensor], Tensor]
 
 
 class NaiveCache:
-    """Keeps nothing: a forward pass over the whole image for each value.
+    """Keeps nothing: a forward pass over the whole image for each value; eq-fast-naive.
 
     Slow, and what every cache must agree with.
     """
@@ -37,7 +41,8 @@ class Drawn(NamedTuple):
     levels: Tensor
     """Shape (n, C, H, W), in the dtype of the uniform numbers."""
     log_weight: Tensor
-    """Sum of log p(given value | all before it), nats, (n,); 0 where nothing was given."""
+    """Sum of log p(given value | all before it), nats, (n,); 0 where nothing was given;
+    eq-fast-weights."""
 
 
 class Given(NamedTuple):
@@ -56,9 +61,11 @@ def draw_in_order(
     encode: Encode,
     uniforms: Tensor,
     given: Given | None = None,
-    rows: Callable[[Iterable[int]], Iterable[int]] = iter,
+    after_row: Callable[[], object] = lambda: None,
 ) -> Drawn:
     """Draw images value by value in the order of reading, keeping the values that are given.
+
+    This is alg-fast. Step 1 is the cache's: see :class:`genlearn.nets.PixelCache`.
 
     Args:
         cache: of the network, new.
@@ -66,7 +73,7 @@ def draw_in_order(
         encode: turns levels into the network's inputs.
         uniforms: numbers in [0, 1), (n, C, H, W): each fixes the draw of its value.
         given: values to keep. They are clamped: a value before them knows nothing of them.
-        rows: wraps the row numbers, for a progress bar.
+        after_row: called after each row, for a progress bar.
     """
     n, channels, height, width = uniforms.shape
     levels = torch.zeros_like(uniforms)
@@ -74,7 +81,7 @@ def draw_in_order(
     per_value = blank.shape[-1]
     inputs = blank.new_zeros(n, channels * per_value, height, width)
     log_weight = uniforms.new_zeros(n)
-    for row in rows(range(height)):
+    for row in range(height):
         for column in range(width):
             for channel in range(channels):
                 parameters = cache.parameters(inputs, row, column, channel)
@@ -89,7 +96,98 @@ def draw_in_order(
                 levels[place] = drawn
                 first = channel * per_value
                 inputs[:, first : first + per_value, row, column] = encode(drawn)
+        after_row()
     return Drawn(levels, log_weight)
+
+
+@torch.inference_mode()
+def draw(
+    network: PixelNetwork,
+    likelihood: DrawableLikelihood,
+    encode: Encode,
+    condition: Tensor,
+    uniforms: Tensor,
+    given: Given | None = None,
+    *,
+    cached: bool = True,
+    batch_size: int = 256,
+    progress: bool = False,
+) -> Drawn:
+    """Draw any number of images, in batches of equal size, each with a cache of its own.
+
+    What a cache holds is freed with its batch, so memory does not grow with the number of images,
+    but for the images themselves. On a CUDA device with more than one batch the whole loop over an
+    image is captured once and replayed for each: launching thousands of small kernels one by one
+    would take longer than running them.
+
+    Args:
+        network, likelihood, encode: of a model.
+        condition: (n, D), what is known of each image.
+        uniforms: numbers in [0, 1), (n, C, H, W).
+        given: values to keep.
+        cached: False for a :class:`NaiveCache`.
+        batch_size: at most so many images are drawn together.
+        progress: show a bar, on a terminal.
+
+    Raises:
+        ValueError: if there is no image to draw, or no room for one in a batch.
+    """
+    from tqdm import tqdm
+
+    n, size = len(uniforms), tuple(uniforms.shape[2:])
+    if n < 1 or batch_size < 1:
+        raise ValueError(f"cannot draw {n} images in batches of {batch_size}: both must be above 0")
+
+    count = -(-n // batch_size)
+    parts = [part.chunk(count) for part in (condition, uniforms, *(given or ()))]
+    pieces = list(zip(*parts, strict=True))
+    with tqdm(total=len(pieces) * size[0], unit="row", disable=None if progress else True) as bar:
+
+        def draw_piece(after_row, condition: Tensor, uniforms: Tensor, *given: Tensor) -> Drawn:
+            cache = network.cache(condition, size) if cached else NaiveCache(network, condition)
+            values = Given(*given) if given else None
+            return draw_in_order(cache, likelihood, encode, uniforms, values, after_row)
+
+        if uniforms.is_cuda and cached and len(pieces) > 1:
+            drawn = _replayed(partial(draw_piece, _nothing), pieces, partial(bar.update, size[0]))
+        else:
+            drawn = [draw_piece(bar.update, *piece) for piece in pieces]
+    return Drawn(*map(torch.cat, zip(*drawn, strict=True)))
+
+
+def _nothing() -> None:
+    """Done after each row where nobody watches."""
+
+
+def _replayed(
+    draw_piece: Callable[..., Drawn],
+    pieces: list[tuple[Tensor, ...]],
+    after_piece: Callable[[], object],
+) -> list[Drawn]:
+    """Capture the drawing of the first piece as a CUDA graph, and replay it for every one.
+
+    A graph reads and writes fixed places in memory. So each piece is copied to where the first one
+    lay when it was captured, and its images are copied away. Behind a last piece that is shorter
+    stand images of the piece before; they are drawn once more, and cut off.
+    """
+    fixed = [part.clone() for part in pieces[0]]
+    device = fixed[0].device
+    stream = torch.cuda.Stream(device)
+    stream.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(stream):  # libraries set themselves up at their first call
+        draw_piece(*(part[:1] for part in fixed))
+    torch.cuda.current_stream(device).wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        captured = draw_piece(*fixed)
+    drawn = []
+    for piece in pieces:
+        for place, part in zip(fixed, piece, strict=True):
+            place[: len(part)].copy_(part)
+        graph.replay()
+        drawn.append(Drawn(*(part[: len(piece[0])].clone() for part in captured)))
+        after_piece()
+    return drawn
 
 
 class Completion(NamedTuple):
@@ -98,16 +196,18 @@ class Completion(NamedTuple):
     images: Tensor
     """Levels, uint8, (N, C, H, W); the known values are untouched."""
     effective_sample_size: Tensor
-    """How many of the draws counted, 1 … particles, (N,)."""
+    """How many of the draws counted, 1 … particles, (N,); eq-fast-ess."""
 
 
 def effective_sample_size(log_weights: Tensor) -> Tensor:
-    """(Σ w)² / Σ w² over the first axis: (particles, N) to (N,)."""
+    """(Σ w)² / Σ w² over the first axis: (particles, N) to (N,); eq-fast-ess."""
     return (2 * log_weights.logsumexp(0) - (2 * log_weights).logsumexp(0)).exp()
 
 
 def choose_by_weight(drawn: Drawn, particles: int, uniform: Tensor) -> Completion:
     """Of each image's draws take one, with probabilities proportional to their weights.
+
+    This is step 3 of alg-fast-complete.
 
     Args:
         drawn: particles * N images, all images' first draws first.
@@ -120,9 +220,3 @@ def choose_by_weight(drawn: Drawn, particles: int, uniform: Tensor) -> Completio
     images = drawn.levels.unflatten(0, (particles, -1))
     images = images[chosen, torch.arange(len(uniform), device=chosen.device)]
     return Completion(images.to(torch.uint8), effective_sample_size(log_weights))
-
-
-def chunks(n: int, size: int) -> Iterator[slice]:
-    """Cut n images into pieces of at most ``size``, so that memory does not grow with n."""
-    for first in range(0, n, size):
-        yield slice(first, min(first + size, n))

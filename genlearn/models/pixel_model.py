@@ -198,19 +198,9 @@ class PixelModel(nn.Module):
         elif tuple(uniforms.shape) != (n, *self.shape):
             expected = (n, *self.shape)
             raise ValueError(f"uniforms must be of shape {expected}, got {tuple(uniforms.shape)}")
-        pieces = []
-        for piece in sampling.chunks(n, batch_size):
-            if cached:
-                cache = self.network.cache(condition[piece], self.shape[1:])
-            else:
-                cache = sampling.NaiveCache(self.network, condition[piece])
-            of_piece = given and sampling.Given(*(part[piece] for part in given))
-            pieces.append(
-                sampling.draw_in_order(
-                    cache, self.likelihood, self.encode, uniforms[piece], of_piece
-                )
-            )
-        return sampling.Drawn(*map(torch.cat, zip(*pieces, strict=True)))
+        options = {"cached": cached, "batch_size": batch_size, "progress": progress}
+        parts = self.network, self.likelihood, self.encode
+        return sampling.draw(*parts, condition, uniforms, given, **options)
 
     def _check(self, x: Tensor) -> None:
         check_images(x, self.shape, self.levels)
