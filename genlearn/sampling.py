@@ -76,28 +76,37 @@ def draw_in_order(
         after_row: called after each row, for a progress bar.
     """
     n, channels, height, width = uniforms.shape
-    levels = torch.zeros_like(uniforms)
-    blank = encode(levels[:1, :1, :1, :1])
+    blank = encode(uniforms[:1, 0, 0, 0])
     per_value = blank.shape[-1]
-    inputs = blank.new_zeros(n, channels * per_value, height, width)
-    log_weight = uniforms.new_zeros(n)
+    # Everything is cut into views of one value beforehand: indexing takes longer than computing.
+    pixels = blank.new_zeros(height * width, n, channels * per_value)
+    inputs = pixels.view(height, width, n, -1).permute(2, 3, 0, 1)
+    places = [place for pixel in pixels for place in pixel.split(per_value, 1)]
+    numbers = in_order(uniforms)
+    known = [None] * len(numbers) if given is None else in_order(given.known)
+    values = known if given is None else in_order(given.levels.to(uniforms.dtype))
+    drawn, log_weight = [], uniforms.new_zeros(n)
     for row in range(height):
         for column in range(width):
             for channel in range(channels):
+                value = len(drawn)
                 parameters = cache.parameters(inputs, row, column, channel)
-                place = (slice(None), channel, row, column)
-                drawn = likelihood.draw(parameters, uniforms[place])
+                level = likelihood.draw(parameters, numbers[value])
                 if given is not None:
-                    known, value = given.known[place], given.levels[place].to(drawn.dtype)
-                    drawn = torch.where(known, value, drawn)
-                    log_prob = likelihood.distribution(parameters[:, None, None, None])
-                    log_prob = log_prob.log_prob(drawn[:, None, None, None])
-                    log_weight += torch.where(known, log_prob, torch.zeros_like(log_prob))
-                levels[place] = drawn
-                first = channel * per_value
-                inputs[:, first : first + per_value, row, column] = encode(drawn)
+                    level = torch.where(known[value], values[value], level)
+                    of_value = likelihood.distribution(parameters[:, None, None, None])
+                    log_prob = of_value.log_prob(level[:, None, None, None])
+                    log_weight += torch.where(known[value], log_prob, 0.0)
+                drawn.append(level)
+                places[value].copy_(encode(level))
         after_row()
-    return Drawn(levels, log_weight)
+    levels = torch.stack(drawn, 1).unflatten(1, (height, width, channels)).movedim(3, 1)
+    return Drawn(levels.contiguous(), log_weight)
+
+
+def in_order(values: Tensor) -> tuple[Tensor, ...]:
+    """Cut (n, C, H, W) into C * H * W pieces of shape (n,), in the order of reading."""
+    return values.permute(2, 3, 1, 0).flatten(0, 2).contiguous().unbind()
 
 
 @torch.inference_mode()
