@@ -19,10 +19,9 @@ from genlearn.models.inversion import Inversion, invert, noise_regression_loss, 
 from genlearn.models.latent import linear_path, spherical_path, towards, truncated_noise
 from genlearn.models.pixel_lstm import pixel_lstm
 from genlearn.models.pixel_model import PixelModel
-from genlearn.models.pixelcnn import pixel_cnn
-from genlearn.models.pixelrnn import diagonal_bilstm, row_lstm
 from genlearn.models.pixelcnn import gated_pixel_cnn, pixel_cnn
 from genlearn.models.pixelcnn_pp import pixel_cnn_pp
+from genlearn.models.pixelrnn import diagonal_bilstm, row_lstm
 from genlearn.models.ppca import PPCA
 from genlearn.models.vae import VAE, Terms
 from genlearn.models.vqvae import VQVAE, CodeTerms
@@ -44,8 +43,8 @@ __all__ = [
     "PixelModel",
     "Terms",
     "diagonal_bilstm",
-    "image_transformer",
     "gated_pixel_cnn",
+    "image_transformer",
     "invert",
     "linear_path",
     "mean_difference",

@@ -45,6 +45,11 @@ SIZES = {
     "row_lstm": lambda draw, channels: {
         "features": 2 * channels * draw.randint(1, 3),
         "hidden": draw.choice([None, channels, 2 * channels]),
+        "layers": draw.randint(1, 3),
+        "first_kernel": draw.choice([3, 5, 7]),
+        "kernel": draw.choice([1, 3, 5]),
+        "head": channels * draw.randint(3, 6),
+    },
     "gated_pixel_cnn": lambda draw, channels: {
         "features": channels * draw.randint(2, 5),
         "layers": draw.randint(1, 3),
@@ -56,6 +61,7 @@ SIZES = {
         "features": draw.randint(3, 5),
         "layers": 1,
         "scales": draw.randint(1, 3),
+    },
     "pixel_lstm": lambda draw, channels: {
         "hidden": draw.randint(4, 9),
         "layers": draw.randint(1, 2),
@@ -66,12 +72,10 @@ SIZES = {
 }
 """Small networks of any kind: sizes drawn for each, from the number of channels."""
 
-SEES_EVERYTHING = {"diagonal_bilstm", "image_transformer"}
 STRENGTH = {"pixel_cnn_pp": 0.35}
 """Standard deviation of the weights, if not 0.7: what many blocks add up must stay small."""
 
-SEES_EVERYTHING: set[str] = set()
-SEES_EVERYTHING = {"image_transformer", "pixel_lstm"}
+SEES_EVERYTHING = {"diagonal_bilstm", "image_transformer", "pixel_lstm"}
 """Models in which every value may depend on all values before it, whatever their depth."""
 
 
