@@ -26,9 +26,10 @@ def pixel_cnn_pp(
         scales: sizes at which it looks at an image, each half as high and wide, rounded up. 1 for
             no change of size.
         dropout: share of hidden values set to zero while training.
-        likelihood: by default a mixture of 5 logistic densities, :class:`LogisticPixels`; for
-            colours, nothing else will do. All channels of a pixel share one mixture then, and each
-            moves the means of those behind it (:class:`genlearn.distributions.ColourChain`).
+        likelihood: by default a mixture of 5 logistic densities,
+            :class:`~genlearn.distributions.LogisticPixels`; for colours, nothing else will do. All
+            channels of a pixel share one mixture then, and each moves the means of those behind it
+            (:class:`~genlearn.distributions.ColourChain`).
         options: classes and embedding (of images of one channel), as for :class:`PixelModel`.
 
     Raises:

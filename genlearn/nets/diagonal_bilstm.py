@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from genlearn.nets.cached_lstm import CachedFirst, CachedLSTM
 from genlearn.nets.masked import CachedHead, Head, MaskedConv2d
-from genlearn.nets.pixel_network import PixelSizes
+from genlearn.nets.pixel_network import PixelCache, PixelSizes
 from genlearn.nets.scan import Step, scan
 from genlearn.nets.scan_layer import ScanLayer, context_rows
 
@@ -62,7 +62,7 @@ class DiagonalBiLSTM(nn.Module):
     Args:
         sizes: what the model asks for.
         features: of the feature maps; a multiple of the channels.
-        hidden: features of the LSTMs' states, or None, see :class:`ScanLayer`.
+        hidden: features of the LSTMs' states, or None for as many as features, added as they are.
         layers: number of layers.
         first_kernel: odd size of the first convolution.
         head: hidden features of the two last layers.
@@ -103,7 +103,7 @@ class DiagonalBiLSTM(nn.Module):
         parameters = self.head(x.flatten(1, 2).unsqueeze(0))  # (1, channels, pixels, N, outputs)
         return parameters.squeeze(0).unflatten(1, x.shape[1:3]).movedim(3, 0)
 
-    def cache(self, condition: Tensor, size: tuple[int, int]) -> "DiagonalBiLSTMCache":
+    def cache(self, condition: Tensor, size: tuple[int, int]) -> PixelCache:
         """Begin to draw images of a size."""
         return DiagonalBiLSTMCache(self, condition, size)
 

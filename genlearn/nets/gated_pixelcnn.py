@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genlearn.nets.masked import CachedHead, Head, Kind, MaskedConv2d, channel_mask
-from genlearn.nets.pixel_network import PixelSizes
+from genlearn.nets.pixel_network import PixelCache, PixelSizes
 
 
 def gate(x: Tensor) -> Tensor:
@@ -146,7 +146,7 @@ class GatedPixelCNN(nn.Module):
             skips = skips + skip
         return self.head(skips)
 
-    def cache(self, condition: Tensor, size: tuple[int, int]) -> "GatedPixelCNNCache":
+    def cache(self, condition: Tensor, size: tuple[int, int]) -> PixelCache:
         """Begin to draw images of a size."""
         return GatedPixelCNNCache(self, condition, size)
 

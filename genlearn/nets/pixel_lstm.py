@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from genlearn.nets.pixel_network import PixelSizes
+from genlearn.nets.pixel_network import PixelCache, PixelSizes
 
 Cell = Literal["lstm", "gru"]
 
@@ -86,7 +86,7 @@ class PixelLSTM(nn.Module):
         states, _ = self.rnn(steps)
         return self.head(states).unflatten(0, places).permute(3, 2, 0, 1, 4)
 
-    def cache(self, condition: Tensor, size: tuple[int, int]) -> "PixelLSTMCache":
+    def cache(self, condition: Tensor, size: tuple[int, int]) -> PixelCache:
         """Begin to draw images of a size, which must be the network's."""
         self._check(size)
         return PixelLSTMCache(self, condition)

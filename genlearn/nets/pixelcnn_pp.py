@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genlearn.nets.pixel_network import PixelSizes
+from genlearn.nets.pixel_network import PixelCache, PixelSizes
 from genlearn.nets.shifted import PixelConvolution, RowConvolution, ShiftedConv2d
 from genlearn.nets.streams import CachedPair, Pair, concat_elu
 
@@ -120,7 +120,7 @@ class PixelCNNpp(nn.Module):
             return parameters.unsqueeze(1)
         return self.colours(parameters, inputs.movedim(1, -1)).movedim(-2, 1)
 
-    def cache(self, condition: Tensor, size: tuple[int, int]) -> "PixelCNNppCache":
+    def cache(self, condition: Tensor, size: tuple[int, int]) -> PixelCache:
         """Begin to draw images of a size."""
         return PixelCNNppCache(self, condition, size)
 
