@@ -18,6 +18,11 @@ def tasks_of_p3(root: Path) -> str:
     return _tasks(root, "p3_gan")
 
 
+def tasks_of_p4(root: Path) -> str:
+    """Make a table of the tasks of problem set 4 and their points."""
+    return _tasks(root, "p4_pixels")
+
+
 def _tasks(root: Path, name: str) -> str:
     text = (root / "assignments" / name / f"{name}.py").read_text("utf-8")
     rows = TITLE.findall(text)

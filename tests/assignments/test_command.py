@@ -96,7 +96,8 @@ def test_an_unknown_problem_set(capsys, folder):
 def test_of_several_problem_sets_one_is_named(capsys, folder):
     put(folder, "ann.ipynb")
     assert len(course.names()) > 1
-    assert "name one of them: p2_vae, p3_gan (--set NAME)" in message(capsys, str(folder))
+    sets = "p2_vae, p3_gan, p4_pixels"
+    assert f"name one of them: {sets} (--set NAME)" in message(capsys, str(folder))
 
 
 @pytest.mark.parametrize("option", ["--workers", "--cell-seconds", "--memory-mb"])
