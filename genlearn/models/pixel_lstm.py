@@ -16,7 +16,7 @@ def pixel_lstm(
     dropout: float = 0.0,
     **options,
 ) -> PixelModel:
-    """Make an LSTM or GRU that reads images of one size value by value.
+    """Make an LSTM or GRU that reads images of one size value by value; alg-sequence.
 
     Args:
         shape, levels: of the images, of any size and number of channels.

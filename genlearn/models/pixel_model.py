@@ -109,14 +109,14 @@ class PixelModel(nn.Module):
         return self.network(inputs, self.condition(len(x), label, altered))
 
     def conditionals(self, x: Tensor, label: Tensor | None = None) -> Distribution:
-        """p(value | all values before it in x), batch shape (N, C, H, W)."""
+        """p(value | all values before it in x), batch shape (N, C, H, W); eq-sequence-chain."""
         self._check(x)
         return self.likelihood.distribution(self.parameters_of(x, label)).base_dist
 
     def log_prob(
         self, x: Tensor, label: Tensor | None = None, altered: Tensor | None = None
     ) -> Tensor:
-        """Log p(x), exact: nats per image, shape (N,).
+        """Log p(x), exact: nats per image, shape (N,); eq-sequence-log.
 
         Args:
             x: levels, uint8, (N, C, H, W).

@@ -16,7 +16,7 @@ Cell = Literal["lstm", "gru"]
 
 
 class PixelLSTM(nn.Module):
-    """LSTM or GRU over all values of an image in the order of reading.
+    """LSTM or GRU over all values of an image in the order of reading; eq-sequence-state.
 
     Step i is given the value before it, a learned vector that says where i is, and the condition.
     Its state is computed from these and the state before; it is all that the network knows of the
