@@ -3,6 +3,7 @@
 Source: van den Oord et al. (2016), Pixel Recurrent Neural Networks, arXiv 1601.06759, section 3.2.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from genlearn.nets.cached_lstm import CachedFirst, CachedLSTM
 from genlearn.nets.masked import CachedHead, Head, MaskedConv2d
 from genlearn.nets.pixel_network import PixelCache, PixelSizes
 from genlearn.nets.scan import Step, scan
+from genlearn.nets.scan_backward import fast_scan
 from genlearn.nets.scan_layer import ScanLayer, context_rows
 
 
@@ -69,6 +71,8 @@ class DiagonalBiLSTM(nn.Module):
         dropout: share of values set to zero while training.
         mended: whether the right-hand direction sees the pixel at which it stands. False: as in
             the paper.
+        fused: whether training takes the gradient written by hand, see
+            :mod:`genlearn.nets.scan_backward`.
     """
 
     def __init__(
@@ -81,8 +85,10 @@ class DiagonalBiLSTM(nn.Module):
         head: int,
         dropout: float,
         mended: bool = True,
+        fused: bool = False,
     ) -> None:
         super().__init__()
+        self.fused = fused
         channels = sizes.channels
         self.first = MaskedConv2d(channels * sizes.inputs, features, first_kernel, "A", channels)
         options = {"directions": 2, "taps": 1, "kernel": 2, "dropout": dropout}
@@ -98,10 +104,10 @@ class DiagonalBiLSTM(nn.Module):
         """Map (N, channels * inputs, H, W) to parameters (N, channels, H, W, outputs)."""
         x = self.first(inputs).permute(1, 2, 3, 0).contiguous()  # (features, H, W, N)
         shown = None if self.itself is None else self.itself(inputs).permute(1, 2, 3, 0)
+        context, run = context_rows(condition), fast_scan if self.fused else scan
         for layer in self.layers:
-            x, shown = diagonal_bilstm_layer(layer, x, context_rows(condition), shown), None
-        parameters = self.head(x.flatten(1, 2).unsqueeze(0))  # (1, channels, pixels, N, outputs)
-        return parameters.squeeze(0).unflatten(1, x.shape[1:3]).movedim(3, 0)
+            x, shown = diagonal_bilstm_layer(layer, x, context, shown, run), None
+        return self.head(x.permute(3, 0, 1, 2))
 
     def cache(self, condition: Tensor, size: tuple[int, int]) -> PixelCache:
         """Begin to draw images of a size."""
@@ -109,7 +115,11 @@ class DiagonalBiLSTM(nn.Module):
 
 
 def diagonal_bilstm_layer(
-    layer: ScanLayer, x: Tensor, context: Tensor, shown: Tensor | None = None
+    layer: ScanLayer,
+    x: Tensor,
+    context: Tensor,
+    shown: Tensor | None = None,
+    scan: Callable[..., Tensor] = scan,
 ) -> Tensor:
     """Run one layer over an image, in both directions.
 
@@ -122,6 +132,7 @@ def diagonal_bilstm_layer(
         x: (features, H, W, N).
         context: 1 and the condition, (1 + condition, N).
         shown: what the right-hand direction sees besides x, in the shape of x.
+        scan: which of the two, ``scan`` or ``fast_scan``.
 
     Returns:
         x and what the LSTMs add to it, in the shape of x.

@@ -3,13 +3,16 @@
 Source: van den Oord et al. (2016), Pixel Recurrent Neural Networks, arXiv 1601.06759, section 3.1.
 """
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor, nn
 
 from genlearn.nets.cached_lstm import CachedFirst, CachedLSTM
 from genlearn.nets.masked import CachedHead, Head, MaskedConv2d
 from genlearn.nets.pixel_network import PixelCache, PixelSizes
-from genlearn.nets.scan import Step, lstm, neighbours, scan
+from genlearn.nets.scan import Step, at_tap, lstm, scan
+from genlearn.nets.scan_backward import fast_scan
 from genlearn.nets.scan_layer import ScanLayer, context_rows
 
 
@@ -28,6 +31,8 @@ class RowLSTM(nn.Module):
         kernel: odd width of the row convolutions.
         head: hidden features of the two last layers.
         dropout: share of values set to zero while training.
+        fused: whether training takes the gradient written by hand, see
+            :mod:`genlearn.nets.scan_backward`.
 
     Raises:
         ValueError: if a kernel is even.
@@ -43,8 +48,10 @@ class RowLSTM(nn.Module):
         kernel: int,
         head: int,
         dropout: float,
+        fused: bool = False,
     ) -> None:
         super().__init__()
+        self.fused = fused
         if kernel % 2 == 0:
             raise ValueError(f"a kernel must be odd, got {kernel}")
         channels = sizes.channels
@@ -58,81 +65,84 @@ class RowLSTM(nn.Module):
     def forward(self, inputs: Tensor, condition: Tensor) -> Tensor:
         """Map (N, channels * inputs, H, W) to parameters (N, channels, H, W, outputs)."""
         x = self.first(inputs).permute(1, 2, 3, 0).contiguous()  # (features, H, W, N)
-        if len(self.layers) > 1:
-            x = wavefront(list(self.layers), x, context_rows(condition))
-        else:
+        context = context_rows(condition)
+        if self.fused or len(self.layers) == 1:
             for layer in self.layers:
-                x = row_lstm_layer(layer, x, context_rows(condition))
-        parameters = self.head(x.flatten(1, 2).unsqueeze(0))  # (1, channels, pixels, N, outputs)
-        return parameters.squeeze(0).unflatten(1, x.shape[1:3]).movedim(3, 0)
+                x = row_lstm_layer(layer, x, context, fast_scan if self.fused else scan)
+        elif self.layers:
+            x = wavefront(list(self.layers), x, context)
+        return self.head(x.permute(3, 0, 1, 2))
 
     def cache(self, condition: Tensor, size: tuple[int, int]) -> PixelCache:
         """Begin to draw images of a size."""
         return RowLSTMCache(self, condition, size)
 
 
-def row_lstm_layer(layer: ScanLayer, x: Tensor, context: Tensor) -> Tensor:
+def row_lstm_layer(
+    layer: ScanLayer, x: Tensor, context: Tensor, scan: Callable[..., Tensor] = scan
+) -> Tensor:
     """Run one layer over an image.
 
     Args:
         layer: of a Row LSTM.
         x: (features, H, W, N).
         context: 1 and the condition, (1 + condition, N).
+        scan: which of the two, ``scan`` or ``fast_scan``.
 
     Returns:
         x and what the LSTM adds to it, in the shape of x.
     """
     height, width, batch = x.shape[1:]
-    taps = neighbours(x, layer.taps, layer.taps - 1, 0)  # on the left, and the pixel itself
-    context = context[:, None, None].expand(-1, height, width, -1)
-    inputs = torch.cat([*taps, context]).flatten(1, 2).unsqueeze(0)
+    on_the_left = Step(width, layer.taps - 1, 0)
+    rows = x.flatten(2)
+    taps = [at_tap(rows, tap, layer.taps, on_the_left, batch) for tap in range(layer.taps)]
+    context = context.repeat(1, width).unsqueeze(1).expand(-1, height, -1)
+    inputs = torch.cat([*taps, context]).view(1, -1, height * width, batch)
     reach = layer.kernel // 2
-    first, later = Step(width, reach, width + reach), Step(width, reach, reach)
-    steps = [first, *[later] * (height - 1)]
+    steps = [Step(width, reach, reach)] * height
     hidden = scan(inputs, layer.weight(), steps, own=reach)
     return layer.add_to(x, hidden.view(layer.width, height, width, batch))
 
 
-def wavefront(layers: list[ScanLayer], x: Tensor, context: Tensor) -> Tensor:
+def wavefront(layers: Sequence[ScanLayer], x: Tensor, context: Tensor) -> Tensor:
     """Run several layers over an image, as :func:`row_lstm_layer` would one after the other.
 
-    Row r of layer l needs row r - 1 of layer l and row r of the layer below. So when the first
+    Row r of a layer needs row r - 1 of this layer and row r of the layer below. So when the first
     layer is at row t, the second can be at row t - 1, the third at t - 2, …: each tick computes one
-    row of every layer, as one product of matrices for all of them.
+    row of every layer, with one product of matrices for all of them.
 
     Args:
         layers: of one size.
         x, context: as for one layer.
     """
     height, width, batch = x.shape[1:]
-    count, reach, last = len(layers), layers[0].kernel // 2, layers[0].taps - 1
+    count, (taps, kernel) = len(layers), (layers[0].taps, layers[0].kernel)
+    on_the_left, above = Step(width, taps - 1, 0), Step(width, kernel // 2, kernel // 2)
     weights = torch.cat([layer.weight() for layer in layers])
-    up = None if layers[0].up is None else torch.stack([layer.masked_up() for layer in layers])
-    context = context[None, :, None].expand(count, -1, width, -1)
-    nothing = x.new_zeros(1, layers[0].width, width, batch)
-    hidden = cell = nothing[:0]
-    rows, done = x.unsqueeze(0).unbind(2), []
-    below = x.new_zeros(0, len(x), width, batch)  # what each layer hands to the next
+    ups = None if layers[0].up is None else torch.stack([layer.masked_up() for layer in layers])
+    context = context.repeat(1, width).expand(count, -1, -1)
+    nothing = x.new_zeros(1, layers[0].width, width * batch)
+    hidden = cell = nothing[:0]  # of the layers at work
+    below = x.new_zeros(0, len(x), width * batch)  # what each of them hands to the next
+    rows, done = x.flatten(2).unsqueeze(0).unbind(2), []
     for tick in range(height + count - 1):
         if tick < count:  # one more layer begins
             hidden, cell = torch.cat([hidden, nothing]), torch.cat([cell, nothing])
         if tick >= height:  # the first of those at work has had its last row
             hidden, cell = hidden[1:], cell[1:]
-        entering = torch.cat([rows[tick], below]) if tick < height else below
-        work = slice(max(0, tick - height + 1), min(count, tick + 1))
-        states = neighbours(hidden, layers[0].kernel, reach, reach)
-        inputs = [*neighbours(entering, last + 1, last, 0), context[: len(entering)]]
-        seen = torch.cat([*inputs, *states], 1).flatten(2)
-        gates = torch.bmm(weights[work], seen).unflatten(2, (width, batch))
+        first, last = max(0, tick - height + 1), min(count, tick + 1)
+        x = torch.cat([rows[tick], below]) if tick < height else below
+        inputs = [at_tap(x, tap, taps, on_the_left, batch) for tap in range(taps)]
+        states = [at_tap(hidden, tap, kernel, above, batch) for tap in range(kernel)]
+        seen = torch.cat([*inputs, context[first:last], *states], 1)
+        gates = torch.bmm(weights if last - first == count else weights[first:last], seen)
         hidden, cell = lstm(gates, cell)
-        said = hidden
-        if up is not None:
-            said = torch.bmm(up[work], hidden.flatten(2)).unflatten(2, (width, batch))
-        below = entering + layers[0].dropout(said)
-        if work.stop == count:  # a row leaves the last layer
-            below, row = below.split([len(below) - 1, 1])
+        said = hidden if ups is None else torch.bmm(ups[first:last], hidden)
+        below = x + layers[0].dropout(said)
+        if last == count:  # a row leaves the last layer
+            below, row = below.split([last - first - 1, 1])
             done.append(row)
-    return torch.stack(done, 2).squeeze(0)
+    return torch.cat(done).transpose(0, 1).unflatten(2, (width, batch))
 
 
 class RowLSTMCache:
