@@ -58,9 +58,12 @@ def shifted(x: Tensor, before: int, after: int) -> Tensor:
         return x.new_zeros(*x.shape[:2], places + before + after)
     if (first, last) != (0, places):
         x = x[:, :, first:last]
-    zeros = [x.new_zeros(*x.shape[:2], max(0, count)) for count in (before, after)]
-    parts = [part for part in (zeros[0], x, zeros[1]) if part.shape[2]]
-    return parts[0] if len(parts) == 1 else torch.cat(parts, 2)
+    parts = [x]
+    if before > 0:
+        parts.insert(0, x.new_zeros(*x.shape[:2], before))
+    if after > 0:
+        parts.append(x.new_zeros(*x.shape[:2], after))
+    return torch.cat(parts, 2) if len(parts) > 1 else x
 
 
 def at_tap(x: Tensor, tap: int, kernel: int, step: Step, batch: int) -> Tensor:

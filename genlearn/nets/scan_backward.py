@@ -1,8 +1,8 @@
 """The scan of :mod:`genlearn.nets.scan` with its gradient written by hand.
 
 Automatic differentiation writes down every intermediate result, and visits each of them again. Here
-a step keeps four tensors, most is computed in place, and every step back is two products of
-matrices, as large as the one forward, and a dozen operations on numbers.
+a step keeps four tensors, most is computed in place, and a step back is two products of matrices,
+each as large as the one forward, and some twenty operations on numbers.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from genlearn.nets.scan import Step, at_tap, before_first, shifted, split, taps_of
+from genlearn.nets.scan import Step, before_first, shifted, split, taps_of
 
 
 def fast_scan(inputs: Tensor, weight: Tensor, steps: Sequence[Step], own: int) -> Tensor:
@@ -36,12 +36,14 @@ class _Scan(torch.autograd.Function):
         doubled = torch.cat([weight[:, : 3 * width], 2 * weight[:, 3 * width :]], 1)
         states, kept = [], []
         for step, x in zip(steps, split(inputs, steps), strict=True):
-            taps = [at_tap(hidden, tap, kernel, step, batch) for tap in range(kernel)]
+            places = step.pixels * batch
+            padded = shifted(hidden, step.before * batch, step.after * batch)
+            taps = [padded.narrow(2, tap * batch, places) for tap in range(kernel)]
             seen = torch.cat([x, *taps], 1)
             gates = torch.bmm(doubled, seen).sigmoid_()
             input_gate, forget_gate, output_gate, candidate = gates.chunk(4, 1)
             candidate.mul_(2).sub_(1)
-            old = at_tap(cell, own, kernel, step, batch)
+            old = shifted(cell, *_around(step, own, kernel, batch))
             cell = torch.mul(input_gate, candidate).addcmul_(forget_gate, old)
             squashed = torch.mul(cell, 2).sigmoid_().mul_(2).sub_(1)
             hidden = output_gate * squashed
@@ -54,48 +56,51 @@ class _Scan(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, slope: Tensor):
-        """Go back through the steps; slopes are of the loss, by what stands in their name."""
+        """Go back through the steps; ``by_x`` is the slope of the loss in the direction of x."""
         weight, *kept = ctx.saved_tensors
-        steps, kernel, batch = ctx.steps, ctx.kernel, ctx.batch
-        width = weight.shape[1] // 4
+        steps, kernel, batch, width = ctx.steps, ctx.kernel, ctx.batch, weight.shape[1] // 4
+        inputs = weight.shape[2] - kernel * width
         to_seen = weight.mT.contiguous()
-        by_weight, by_inputs = torch.zeros_like(weight), []
-        slopes = split(slope, steps)
-        from_next = cell_from_next = None
+        by_weight, by_inputs, slopes = torch.zeros_like(weight), [], split(slope, steps)
+        by_hidden, by_cell = slopes[-1], None
         for t in reversed(range(len(steps))):
-            seen, gates, old, squashed = kept[4 * t : 4 * t + 4]
+            step, (seen, gates, old, squashed) = steps[t], kept[4 * t : 4 * t + 4]
             input_gate, forget_gate, output_gate, candidate = gates.chunk(4, 1)
-            by_hidden = slopes[t] if from_next is None else slopes[t] + from_next
-            by_cell = torch.ops.aten.tanh_backward(by_hidden * output_gate, squashed)
-            if cell_from_next is not None:
-                by_cell += cell_from_next
+            # Through hidden = output_gate * tanh(cell), whose slope is 1 - tanh(cell)^2.
+            by_squashed = by_hidden * output_gate
+            through = torch.addcmul(by_squashed, by_squashed * squashed, squashed, value=-1)
+            by_cell = through if by_cell is None else through.add_(by_cell)
+            # Through cell = forget_gate * old + input_gate * candidate.
             by_gates = torch.empty_like(gates)
             by_input, by_forget, by_output, by_candidate = by_gates.chunk(4, 1)
             torch.mul(by_cell, candidate, out=by_input)
             torch.mul(by_cell, old, out=by_forget)
             torch.mul(by_hidden, squashed, out=by_output)
             torch.mul(by_cell, input_gate, out=by_candidate)
-            soft, by_soft = gates[:, : 3 * width], by_gates[:, : 3 * width]
-            torch.ops.aten.sigmoid_backward.grad_input(by_soft, soft, grad_input=by_soft)
-            torch.ops.aten.tanh_backward.grad_input(
-                by_candidate, candidate, grad_input=by_candidate
-            )
+            # Through the sigmoids, of slope s - s^2, and the candidate's tanh.
+            soft = gates.narrow(1, 0, 3 * width)
+            by_gates.narrow(1, 0, 3 * width).mul_(torch.addcmul(soft, soft, soft, value=-1))
+            by_candidate.addcmul_(by_candidate, candidate * candidate, value=-1)
+            # Through the product.
             by_weight.baddbmm_(by_gates, seen.mT)
             by_seen = torch.bmm(to_seen, by_gates)
-            by_x, *by_taps = by_seen.split([seen.shape[1] - kernel * width, *[width] * kernel], 1)
-            by_inputs.append(by_x)
-            if t:
-                step = steps[t]
-                from_next = None
-                for tap, by_tap in enumerate(by_taps):
-                    back = _back(by_tap, tap, kernel, step, batch)
-                    from_next = back if from_next is None else from_next + back
-                cell_from_next = _back(by_cell * forget_gate, ctx.own, kernel, step, batch)
+            by_inputs.append(by_seen.narrow(1, 0, inputs))
+            if t == 0:
+                break
+            # Through the taps, to the step before.
+            places, border = step.pixels * batch, (kernel - 1) * batch
+            by_padded = shifted(by_seen.narrow(1, inputs, width), 0, border)
+            for tap in range(1, kernel):
+                by_tap = by_seen.narrow(1, inputs + tap * width, width)
+                by_padded.narrow(2, tap * batch, places).add_(by_tap)
+            by_hidden = shifted(by_padded, -step.before * batch, -step.after * batch)
+            by_hidden = by_hidden + slopes[t - 1]
+            before, after = _around(step, ctx.own, kernel, batch)
+            by_cell = shifted(by_cell * forget_gate, -before, -after)
         by_inputs = torch.cat(by_inputs[::-1], 2).unflatten(2, (-1, batch))
         return by_inputs, by_weight, None, None
 
 
-def _back(slope: Tensor, tap: int, kernel: int, step: Step, batch: int) -> Tensor:
-    """Turn slopes by what was seen at a tap into slopes by the state of the step before."""
-    before, after = step.before - tap, step.after - (kernel - 1 - tap)
-    return shifted(slope, -before * batch, -after * batch)
+def _around(step: Step, tap: int, kernel: int, batch: int) -> tuple[int, int]:
+    """How many places to put before and after a state, for its pixels to stand at a tap."""
+    return (step.before - tap) * batch, (step.after - (kernel - 1 - tap)) * batch
