@@ -36,7 +36,7 @@ class GatedBlock(nn.Module):
             nn.Conv2d(2 * features, features, 1, bias=False) for _ in range(others)
         )
         self.second = start_at_zero(ShiftedConv2d(2 * features, 2 * features, left))
-        self.condition = nn.Linear(condition, 2 * features, bias=False)
+        self.condition = start_at_zero(nn.Linear(condition, 2 * features, bias=False))
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, condition: Tensor, *others: Tensor) -> Tensor:
