@@ -16,6 +16,11 @@ def concat_elu(x: Tensor) -> Tensor:
     return F.elu(torch.cat([x, -x], 1))
 
 
+def put_concat_elu(x: Tensor, place: Tensor) -> None:
+    """Write it into a place."""
+    F.elu(torch.cat([x, -x], 1, out=place), inplace=True)
+
+
 class GatedBlock(nn.Module):
     """x + a * sigmoid(b), where a and b come of two convolutions; at first it adds nothing.
 
@@ -105,10 +110,10 @@ class CachedPair:
 
     def __call__(self, before: Tensor, column: int, *kept: Tensor) -> Tensor:
         """Run the other stream over one pixel, (n, features), to the same shape."""
-        self.first.places[column].copy_(concat_elu(before))
+        put_concat_elu(before, self.first.places[column])
         hidden = self.first(column)
         for kernel, other in zip(self.before_hears_kept, kept, strict=True):
             hidden = torch.addmm(hidden, concat_elu(other), kernel)
-        self.second.places[column].copy_(concat_elu(hidden))
+        put_concat_elu(hidden, self.second.places[column])
         value, opening = self.second(column).chunk(2, 1)
         return torch.addcmul(before, value, opening.sigmoid())
