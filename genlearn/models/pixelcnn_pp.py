@@ -21,8 +21,8 @@ def pixel_cnn_pp(
     Args:
         shape, levels: of the images, of any size and number of channels.
         features: of each stream.
-        layers: blocks of each stream at each size on the way down, and as many and one on the way
-            up.
+        layers: blocks of each stream at each size on the way down. On the way up there are as many
+            at the smallest size, and one more at each other.
         scales: sizes at which it looks at an image, each half as high and wide, rounded up. 1 for
             no change of size.
         dropout: share of hidden values set to zero while training.

@@ -79,8 +79,8 @@ class PixelCNNpp(nn.Module):
     Args:
         sizes: what the model asks for.
         features: of each stream, at all sizes.
-        layers: pairs of blocks at each size on the way down; as many, and one for the short-cut
-            from where the size changes, on the way up.
+        layers: pairs of blocks at each size on the way down. On the way up there are as many at the
+            smallest size, and one more at each other.
         scales: sizes, each half as high and wide as the one before, rounded up; 1 for one alone.
         dropout: share of hidden values set to zero while training.
         colours: turns the parameters of a pixel into those of its values; needed for more channels
