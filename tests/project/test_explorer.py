@@ -69,11 +69,12 @@ def test_the_file_names_what_made_it(file):
 def test_the_explorer_is_small():
     sizes = {path.name: path.stat().st_size for path in FOLDER.iterdir()}
     own = {"explorer.css", "explorer.js", "shared.js", "vae.js", "weights.js"}
-    desk = {"gan.js", "generator.js", "steering.js"}
-    assert set(sizes) == own | desk
+    steering = {"gan.js", "generator.js", "steering.js"}
+    pixels = {"pixelcnn.js", "pixels.js", "pixels_desk.js"}
+    assert set(sizes) == own | steering | pixels
     assert sum(sizes.values()) < 600_000
     scripts = [path for path in FOLDER.glob("*.js") if sizes[path.name] < 20_000]
-    assert sum(len(path.read_text("utf-8").splitlines()) for path in scripts) < 450
+    assert sum(len(path.read_text("utf-8").splitlines()) for path in scripts) < 800
 
 
 @pytest.fixture
