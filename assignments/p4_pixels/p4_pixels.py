@@ -307,9 +307,9 @@ test_cost()
 # %% [markdown]
 # ## Task 3: who sees what (14 points)
 #
-# Is a network causal? Its code may look so and leak. Its gradients cannot lie: if output $i$ has a
-# derivative other than 0 by value $j$, it has seen it. Write a probe that finds every leak
-# (8 points). A black image is a bad place to stand: many derivatives vanish there by chance.
+# Is a network causal? Its code may look so and leak. Ask its gradients: if output $i$ has a
+# derivative other than 0 by value $j$, it has seen it. A derivative of 0 proves less: on a black image,
+# for example, many vanish by chance. Write a probe that finds every leak (8 points).
 
 
 # %% nbgrader={"grade_id": "t3-leaks", "solution": true}
@@ -624,16 +624,16 @@ test_step()
 # %% [markdown]
 # A *Bi*LSTM goes through the image twice, once from the left and once, mirrored, from the right. At
 # $(r,c)$ the first pass has seen all $(r',c')$ with $r'\le r$ and $c'\le c$, and the second all with
-# $r'\le r$ and $c'\ge c$. So the second has seen pixels of its row that come later. Move what it knows
-# to where it may be known, losing as little as you can, and add the two (4 points).
+# $r'\le r$ and $c'\ge c$. So the second has seen pixels of its row that come later. Move its states, all
+# by the same step, to where they may be known, losing as little as you can, and add the two (4 points).
 
 
 # %% nbgrader={"grade_id": "t4-join", "solution": true}
 def join(left, right):
-    """What is known at each pixel of all up to it; shape (N, F, H, W).
+    """The states of both passes that each pixel may know, added; (N, F, H, W).
 
-    left, right: what the two passes know at each pixel, the second one mirrored
-    back, shape (N, F, H, W).
+    left, right: the states of the two passes at each pixel, the second one
+    mirrored back, shape (N, F, H, W).
     """
     ### BEGIN SOLUTION
     return left + torch.nn.functional.pad(right, (0, 0, 1, -1))
@@ -671,8 +671,8 @@ def test_join():
     for row in range(1, 4):
         both = left[:, :, row] + right[:, :, row - 1]
         assert torch.allclose(found[:, :, row], both), (
-            "the right pixels are known, but this is not the sum of what the"
-            " two passes know of them"
+            "the right pixels are known, but this is not the sum of the states"
+            " of the two passes"
         )
     ### END HIDDEN TESTS
 
@@ -1282,8 +1282,8 @@ test_digits = (digits.test.images > 7).byte()
 models = {name: trained(looks, seen_digits) for name, looks in LOOKS.items()}
 
 # %% [markdown]
-# The probabilities of all images there are sum to 1. For tiny images you can check it: write the sum
-# (4 points).
+# The probabilities of all images that there can be sum to 1. For tiny images you can check it: write
+# the sum (4 points).
 
 
 # %% nbgrader={"grade_id": "t8-total", "solution": true}
