@@ -1,8 +1,8 @@
 """What a training step of a PixelRNN costs, against the loop that one would write first.
 
-Images of 28 x 28, black or white, 16 in a batch; four layers of 16 features, one thread. For the Row
-LSTM and for the Diagonal BiLSTM, these programs train the same network from the same weights; that
-they compute the same is asserted first:
+Images of 28 x 28, black or white, 16 in a batch; four layers of 16 features, one thread. For the
+Row LSTM and for the Diagonal BiLSTM, these programs train the same network from the same weights;
+that they compute the same, gradients included, is asserted first:
 
 loop      a loop over rows or diagonals that indexes the gates of its step, in the usual layout; for
           the diagonal, the skewed image of the paper, one direction after the other
@@ -44,9 +44,7 @@ def main() -> None:
     for kind in MAKERS:
         programs = {name: training_step(model, images) for name, model in programs_of(kind).items()}
         milliseconds = in_turn(programs, steps)
-        ratios = {
-            name: round(milliseconds["loop"] / milliseconds[name], 2) for name in programs
-        }
+        ratios = {name: round(milliseconds["loop"] / milliseconds[name], 2) for name in programs}
         numbers[kind] = {
             "milliseconds_a_step": milliseconds,
             "times_as_fast_as_loop": ratios,
@@ -63,14 +61,14 @@ def main() -> None:
 
 
 def programs_of(kind: str) -> dict[str, PixelModel]:
-    """The same model three times, with weights of its own each."""
+    """The same model three times, each with weights of its own."""
 
     def model(**options) -> PixelModel:
         torch.manual_seed(0)
         return MAKERS[kind](SHAPE, 2, **SIZES, **OPTIONS[kind], **options)
 
     loop = model()
-    loop.network = {"row": RowLoop, "diagonal": DiagonalLoop}[kind](loop.network)
+    loop.network = Loop(loop.network, {"row": RowLoop, "diagonal": DiagonalLoop}[kind])
     programs = {"loop": loop, "library": model(), "backward": model(fused=True)}
     agree(programs)
     return programs
@@ -149,10 +147,10 @@ def _many(function: Callable[[], Tensor], times: int) -> Callable[[], None]:
 class Loop(nn.Module):
     """A network as one would write it first, with the weights of the library's."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, make_layer: Callable[[nn.Module], nn.Module]) -> None:
         super().__init__()
         self.first, self.head = network.first, network.head
-        self.layers = nn.ModuleList(map(self.layer, network.layers))
+        self.layers = nn.ModuleList(map(make_layer, network.layers))
 
     def forward(self, inputs: Tensor, condition: Tensor) -> Tensor:
         """Map (N, 1, H, W) to parameters (N, 1, H, W, 1); the condition is all zeros here."""
@@ -169,70 +167,68 @@ def lstm(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
     return torch.sigmoid(output_gate) * torch.tanh(cell), cell
 
 
-class RowLoop(Loop):
-    """Row LSTM, row after row."""
+class RowLoop(nn.Module):
+    """A layer of Row LSTM, row after row."""
 
-    class layer(nn.Module):  # noqa: N801 - a layer of this loop
-        def __init__(self, of: nn.Module) -> None:
-            super().__init__()
-            features = of.width
-            kernel = of.masked_input()[0].detach().unflatten(1, (2, features)).permute(0, 2, 1)
-            self.input_to_state = nn.Conv2d(features, 4 * features, (1, 3), padding=(0, 1))
-            self.state_to_state = nn.Conv1d(features, 4 * features, 3, padding=1, bias=False)
-            with torch.no_grad():
-                self.input_to_state.weight.copy_(F.pad(kernel, (0, 1)).unsqueeze(2))
-                self.input_to_state.bias.copy_(of.context[0, :, 0])
-                state = of.state[0].unflatten(1, (3, features)).permute(0, 2, 1)
-                self.state_to_state.weight.copy_(state)
-            self.register_buffer("mask", torch.tensor([1.0, 1.0, 0.0]))
+    def __init__(self, of: nn.Module) -> None:
+        super().__init__()
+        features = of.width
+        self.input_to_state = nn.Conv2d(features, 4 * features, (1, 3), padding=(0, 1))
+        self.state_to_state = nn.Conv1d(features, 4 * features, 3, padding=1, bias=False)
+        with torch.no_grad():
+            kernel = of.masked_input()[0].unflatten(1, (2, features)).permute(0, 2, 1)
+            self.input_to_state.weight.copy_(F.pad(kernel, (0, 1)).unsqueeze(2))
+            self.input_to_state.bias.copy_(of.context[0, :, 0])
+            state = of.state[0].unflatten(1, (3, features)).permute(0, 2, 1)
+            self.state_to_state.weight.copy_(state)
+        self.register_buffer("mask", torch.tensor([1.0, 1.0, 0.0]))
 
-        def forward(self, x: Tensor) -> Tensor:
-            kernel = self.input_to_state.weight * self.mask
-            gates = F.conv2d(x, kernel, self.input_to_state.bias, padding=(0, 1))
-            hidden = cell = torch.zeros_like(x[:, :, 0])
-            rows = []
-            for row in range(x.shape[2]):
-                hidden, cell = lstm(gates[:, :, row] + self.state_to_state(hidden), cell)
-                rows.append(hidden)
-            return torch.stack(rows, 2)
+    def forward(self, x: Tensor) -> Tensor:
+        kernel = self.input_to_state.weight * self.mask
+        gates = F.conv2d(x, kernel, self.input_to_state.bias, padding=(0, 1))
+        hidden = cell = torch.zeros_like(x[:, :, 0])
+        rows = []
+        for row in range(x.shape[2]):
+            hidden, cell = lstm(gates[:, :, row] + self.state_to_state(hidden), cell)
+            rows.append(hidden)
+        return torch.stack(rows, 2)
 
 
-class DiagonalLoop(Loop):
-    """Diagonal BiLSTM, one column of the skewed image after the other."""
+class DiagonalLoop(nn.Module):
+    """A layer of Diagonal BiLSTM, one column of the skewed image after the other."""
 
-    class layer(nn.Module):  # noqa: N801 - a layer of this loop
-        def __init__(self, of: nn.Module) -> None:
-            super().__init__()
-            features = of.width
-            self.input_to_state = nn.ModuleList(
-                nn.Conv2d(features, 4 * features, 1) for _ in range(2)
-            )
-            self.state_to_state = nn.ModuleList(
-                nn.Conv1d(features, 4 * features, 2, bias=False) for _ in range(2)
-            )
-            with torch.no_grad():
-                for direction in range(2):
-                    input_to_state = self.input_to_state[direction]
-                    kernel = of.masked_input()[direction][:, :, None, None]
-                    input_to_state.weight.copy_(kernel)
-                    input_to_state.bias.copy_(of.context[direction, :, 0])
-                    state = of.state[direction].unflatten(1, (2, features)).permute(0, 2, 1)
-                    self.state_to_state[direction].weight.copy_(state)
+    def __init__(self, of: nn.Module) -> None:
+        super().__init__()
+        self.left, self.right = DirectionLoop(of, 0), DirectionLoop(of, 1)
 
-        def direction(self, x: Tensor, which: int) -> Tensor:
-            gates = skew(self.input_to_state[which](x))
-            hidden = cell = x.new_zeros(x.shape[:3])
-            columns = []
-            for column in range(gates.shape[3]):
-                from_state = self.state_to_state[which](F.pad(hidden, (1, 0)))
-                hidden, cell = lstm(gates[..., column] + from_state, cell)
-                columns.append(hidden)
-            return unskew(torch.stack(columns, 3))
+    def forward(self, x: Tensor) -> Tensor:
+        right = self.right(x.flip(3)).flip(3)
+        return self.left(x) + F.pad(right, (0, 0, 1, 0))[:, :, :-1]
 
-        def forward(self, x: Tensor) -> Tensor:
-            left = self.direction(x, 0)
-            right = self.direction(x.flip(3), 1).flip(3)
-            return left + F.pad(right, (0, 0, 1, 0))[:, :, :-1]
+
+class DirectionLoop(nn.Module):
+    """One direction of such a layer."""
+
+    def __init__(self, of: nn.Module, which: int) -> None:
+        super().__init__()
+        features = of.width
+        self.input_to_state = nn.Conv2d(features, 4 * features, 1)
+        self.state_to_state = nn.Conv1d(features, 4 * features, 2, bias=False)
+        with torch.no_grad():
+            self.input_to_state.weight.copy_(of.masked_input()[which][:, :, None, None])
+            self.input_to_state.bias.copy_(of.context[which, :, 0])
+            state = of.state[which].unflatten(1, (2, features)).permute(0, 2, 1)
+            self.state_to_state.weight.copy_(state)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gates = skew(self.input_to_state(x))
+        hidden = cell = x.new_zeros(x.shape[:3])
+        columns = []
+        for column in range(gates.shape[3]):
+            from_state = self.state_to_state(F.pad(hidden, (1, 0)))
+            hidden, cell = lstm(gates[..., column] + from_state, cell)
+            columns.append(hidden)
+        return unskew(torch.stack(columns, 3))
 
 
 def skew(x: Tensor) -> Tensor:
