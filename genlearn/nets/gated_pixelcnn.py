@@ -162,10 +162,13 @@ class CachedGatedLayer:
 
     def __init__(self, layer: GatedLayer, condition: Tensor, width: int) -> None:
         n, features, reach = len(condition), layer.vertical.in_channels, layer.reach
-        self.layer, self.reach = layer, reach
-        to_above, to_here = layer.condition(condition)[:, :, None, None].chunk(2, 1)
-        self.to_above = to_above + layer.vertical.bias[:, None, None]
-        self.to_here = to_here + layer.horizontal.bias[:, None, None]
+        self.residual, self.reach, self.width = layer.residual, reach, width
+        to_above, to_here = layer.condition(condition).chunk(2, 1)
+        # For products from the right with the pixels of a row, one image after the other in each.
+        self.to_above = (to_above + layer.vertical.bias).repeat(width, 1)
+        self.to_here = (to_here + layer.horizontal.bias).repeat(width, 1)
+        self.vertical = layer.vertical.weight.permute(2, 3, 1, 0).flatten(0, 2).contiguous()
+        self.junction = layer.junction.weight.flatten(1).T.contiguous()
         taps = layer.horizontal_weight().squeeze(2).permute(2, 1, 0)  # (taps, in, out)
         self.along_row = taps.flatten(0, 1).contiguous()
         if not layer.last:
@@ -173,7 +176,8 @@ class CachedGatedLayer:
             self.out_bias = layer.out.bias
         # The last rows of the vertical stack's input, and this row of the horizontal one's, its
         # pixels side by side; both with an empty border.
-        self.above = to_above.new_zeros(n, features, reach + 1, width + 2 * reach)
+        blank = to_above.new_zeros(width + 2 * reach, n, features)
+        self.above = [blank] * (reach + 1)
         row = to_above.new_zeros(n, (width + reach) * features)
         self.places = row[:, reach * features :].split(features, 1)
         self.windows = [
@@ -182,13 +186,14 @@ class CachedGatedLayer:
         self.from_above: tuple[Tensor, ...] = ()
 
     def begin_row(self, above: Tensor) -> Tensor:
-        """Run the vertical stack over its next row: (n, in, width) to (n, features, width)."""
-        self.above = self.above.roll(-1, 2)
-        self.above[:, :, -1, self.reach : self.reach + above.shape[2]] = above
-        above = F.conv2d(self.above, self.layer.vertical.weight) + self.to_above
-        to_here = F.conv2d(above, self.layer.junction.weight) + self.to_here
-        self.from_above = to_here.squeeze(2).permute(2, 0, 1).contiguous().unbind()
-        return gate(above.squeeze(2))
+        """Run the vertical stack over its next row: (width, n, in) to (width, n, features)."""
+        padded = F.pad(above, (0, 0, 0, 0, self.reach, self.reach))
+        self.above = [*self.above[1:], padded]
+        taps = range(2 * self.reach + 1)
+        seen = torch.cat([row[tap : tap + self.width] for row in self.above for tap in taps], 2)
+        above = torch.addmm(self.to_above, seen.flatten(0, 1), self.vertical)
+        self.from_above = torch.addmm(self.to_here, above, self.junction).chunk(self.width)
+        return gate(above).unflatten(0, (self.width, -1))
 
     def __call__(self, column: int) -> Tensor:
         """Return the gated values of one pixel, (n, features); its input is in its place."""
@@ -197,7 +202,7 @@ class CachedGatedLayer:
     def hand_on(self, gated: Tensor, column: int, place: Tensor) -> None:
         """Put what the next layer is given of a pixel into its place there."""
         torch.addmm(self.out_bias, gated, self.out, out=place)
-        if self.layer.residual:
+        if self.residual:
             place += self.places[column]
 
 
@@ -215,11 +220,13 @@ class GatedPixelCNNCache:
         """Return the parameters of one value, (n, outputs)."""
         if channel == 0 and column == 0:
             above = inputs[:, :, row - 1] if row else torch.zeros_like(inputs[:, :, 0])
+            above = above.permute(2, 0, 1)
             for layer in self.layers:
                 above = layer.begin_row(above)
         if column:  # its last channel was drawn after it had been looked at
             self.layers[0].places[column - 1].copy_(inputs[:, :, row, column - 1])
-        self.layers[0].places[column].copy_(inputs[:, :, row, column])
+        if self.head.channels > 1:  # with one, the mask hides all of it
+            self.layers[0].places[column].copy_(inputs[:, :, row, column])
         gated = []
         for layer, following in pairwise([*self.layers, None]):
             gated.append(layer(column))
