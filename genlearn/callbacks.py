@@ -97,6 +97,33 @@ class Average(Callback):
                     mine.copy_(newest)
 
 
+class KeepBest(Callback):
+    """Keep the weights with which a logged figure was lowest: the choice by validation.
+
+    Put this callback behind the one that logs the figure, and before the one that writes
+    checkpoints; give ``best`` to ``fit`` as one more module, so that checkpoints hold it. What was
+    lowest before is read from the history: a run that goes on after an interruption knows it.
+
+    Args:
+        source: the network in training, or an average of it.
+        best: a copy of it (``copy.deepcopy``), to be overwritten.
+        figure: name in the history, for example "valid/loss". Of equal figures the first counts.
+    """
+
+    def __init__(self, source: nn.Module, best: nn.Module, figure: str) -> None:
+        self.source, self.best, self.figure = source, best, figure
+        best.requires_grad_(False)
+
+    def after_step(self, training: Training) -> None:
+        """Copy the weights if the newest figure is the lowest so far."""
+        rows = training.history.rows
+        if not rows or rows[-1]["step"] != training.step or self.figure not in rows[-1]:
+            return
+        newest = rows[-1][self.figure]
+        if all(newest < row[self.figure] for row in rows[:-1] if self.figure in row):
+            self.best.load_state_dict(self.source.state_dict())
+
+
 class SampleGrid(Callback):
     """Write a picture of samples now and then: ``samples-000500.png``.
 

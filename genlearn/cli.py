@@ -1,6 +1,7 @@
 """The command ``genlearn``. Options are made from dataclasses and signatures by tyro."""
 
 import argparse
+import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -100,15 +101,19 @@ def data_show(name: tyro.conf.Positional[str], out: Path | None = None) -> None:
 
 
 def _train(recipe: ModuleType, arguments: list[str], prog: str) -> None:
-    # Data set and profile decide the defaults of all other options, so they are read first.
+    # What recipe.config asks for (data set, profile, perhaps a model) decides the defaults of all
+    # other options, so it is read first.
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    # A value that is missing is left to tyro, which says so more clearly.
-    first.add_argument("--data", nargs="?", default="digits", const="digits")
-    first.add_argument("--profile", nargs="?")
+    deciding = inspect.signature(recipe.config).parameters
+    for name, parameter in deciding.items():
+        # A value that is missing is left to tyro, which says so more clearly.
+        default = parameter.default
+        first.add_argument(f"--{name}", nargs="?", default=default, const=default)
     known, _ = first.parse_known_args(arguments)
     if known.data not in data.names():
         data.load(known.data)  # says which names there are
-    defaults = recipe.config(known.data, known.profile)
+    defaults = recipe.config(**vars(known))
+    models = [name for name in deciding if name not in ("data", "profile")]
 
     def train(
         config: tyro.conf.OmitArgPrefixes[recipe.Config] = defaults,
@@ -117,14 +122,15 @@ def _train(recipe: ModuleType, arguments: list[str], prog: str) -> None:
     ) -> None:
         """Train a model, evaluate it, and draw samples.
 
-        The defaults shown here are those of the data set and profile on the same line.
+        The defaults shown are those of data set, profile and model on the same line.
 
         Args:
             config: settings.
-            out: folder of the run; by default runs/NAME-DATA.
+            out: folder of the run; by default runs/NAME-DATA, or runs/NAME-MODEL-DATA.
             resume: go on with a run that was interrupted.
         """
-        folder = out or Path("runs") / f"{recipe.NAME}-{config.data}"
+        words = [recipe.NAME, *(getattr(config, name) for name in models), config.data]
+        folder = out or Path("runs") / "-".join(words)
         result = recipe.run(config, folder, resume=resume, progress=True)
         print("\n".join(recipe.summary(result)))
         print(f"samples: {folder / 'samples.png'}")

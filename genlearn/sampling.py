@@ -203,7 +203,7 @@ class Completion(NamedTuple):
     """Images of which some values were known."""
 
     images: Tensor
-    """Levels, uint8, (N, C, H, W); the known values are untouched."""
+    """Levels, (N, C, H, W); the known values are untouched."""
     effective_sample_size: Tensor
     """How many of the draws counted, 1 … particles, (N,); eq-fast-ess."""
 
@@ -213,7 +213,9 @@ def effective_sample_size(log_weights: Tensor) -> Tensor:
     return (2 * log_weights.logsumexp(0) - (2 * log_weights).logsumexp(0)).exp()
 
 
-def choose_by_weight(drawn: Drawn, particles: int, uniform: Tensor) -> Completion:
+def choose_by_weight(
+    drawn: Drawn, particles: int, uniform: Tensor, dtype: torch.dtype = torch.uint8
+) -> Completion:
     """Of each image's draws take one, with probabilities proportional to their weights.
 
     This is step 3 of alg-fast-complete.
@@ -222,10 +224,11 @@ def choose_by_weight(drawn: Drawn, particles: int, uniform: Tensor) -> Completio
         drawn: particles * N images, all images' first draws first.
         particles: draws an image.
         uniform: numbers in [0, 1), (N,), which fix the choice.
+        dtype: of the images.
     """
     log_weights = drawn.log_weight.double().unflatten(0, (particles, -1))
     cumulative = log_weights.softmax(0).cumsum(0)[:-1]
     chosen = (cumulative <= uniform).sum(0)
     images = drawn.levels.unflatten(0, (particles, -1))
     images = images[chosen, torch.arange(len(uniform), device=chosen.device)]
-    return Completion(images.to(torch.uint8), effective_sample_size(log_weights))
+    return Completion(images.to(dtype), effective_sample_size(log_weights))

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from genlearn.callbacks import Average, Evaluate, Progress, SampleGrid
+from genlearn.callbacks import Average, Evaluate, KeepBest, Progress, SampleGrid
 from genlearn.training import Callback, Objective, Training, fit
 
 
@@ -68,6 +68,38 @@ def test_pictures_of_samples_are_written_when_it_is_time(train, tmp_path):
     np.testing.assert_array_equal(corners, [[0, 85], [170, 255]])
 
 
+def test_the_weights_of_the_lowest_figure_are_kept(train):
+    """Of two equal figures those of the first; between figures nothing is copied."""
+    figures = iter([5.0, 3.0, 4.0, 3.0])
+    kept = []
+
+    class Watch(Callback):
+        def start(self, training):
+            self.best = copy.deepcopy(training.modules["m"])
+            self.keep = KeepBest(training.modules["m"], self.best, "valid/loss")
+
+        def after_step(self, training):
+            self.keep.after_step(training)
+            kept.append(self.best[0].item())
+
+    evaluate = Evaluate(lambda: {"valid/loss": next(figures)}, every=2)
+    train(8, evaluate, Watch())
+    assert kept == [0, -2, -2, -4, -4, -4, -4, -4]  # after k steps the number is minus k
+
+
+def test_what_was_best_before_an_interruption_is_read_from_the_history():
+    source, best = nn.Linear(1, 1), nn.Linear(1, 1)
+    before = copy.deepcopy(best.state_dict())
+    training = Training({}, [], 9, step=6)
+    training.history.add(3, {"valid/loss": 1.0})
+    training.history.add(6, {"valid/loss": 2.0})
+    KeepBest(source, best, "valid/loss").after_step(training)
+    assert all(torch.equal(best.state_dict()[name], before[name]) for name in before)
+    training.history.rows[-1]["valid/loss"] = 0.5
+    KeepBest(source, best, "valid/loss").after_step(training)
+    assert torch.equal(best.weight, source.weight)
+
+
 class Terminal(io.StringIO):
     def isatty(self):
         return True
@@ -91,7 +123,7 @@ def test_there_is_no_progress_bar_in_a_log_file(train, monkeypatch):
 
 def test_an_average_is_the_weighted_sum_of_all_states():
     """Against the sum written out, with the weights of the first steps."""
-    net = nn.Linear(1, 1, bias=False)
+    net = nn.Linear(1, 1, bias=False).double()
     average = copy.deepcopy(net)
     keep, states = Average(net, average, decay=0.5), [net.weight.item()]
     training = Training({}, [], 6)

@@ -12,7 +12,7 @@ from PIL import Image
 from genlearn import __version__, data
 from genlearn.cli import COMMANDS, main
 from genlearn.errors import DataError
-from genlearn.recipes import vae
+from genlearn.recipes import pixel, vae
 
 TINY = [
     "--hidden", "8", "--latent-dim", "2", "--pixel-features", "0", "--steps", "4",
@@ -75,7 +75,8 @@ def test_help_names_every_command(said, arguments):
     text = said(*arguments)
     assert all(f"genlearn {name} " in text for name in COMMANDS)
     assert set(COMMANDS) == {
-        "train vae", "train vqvae", "train gan", "sample", "data list", "data fetch", "data show"
+        "train vae", "train vqvae", "train gan", "train pixel", "sample", "data list", "data fetch",
+        "data show",
     }  # fmt: skip
 
 
@@ -168,6 +169,36 @@ def test_training_a_gan_prints_what_a_classifier_says_of_its_samples(said):
     assert said("sample", "runs/gan-digits", "--n", 2) == drawn
 
 
+def test_training_a_pixel_cnn_prints_an_exact_likelihood(said):
+    """In a folder that is named after the model, whose samples can be drawn."""
+    tiny = ["--features", "4", "--layers", "1", "--head", "4", "--steps", "4", "--moved", "0"]
+    text = said("train", "pixel", "--model", "pixel-cnn", *tiny, "--evaluate-every", "2")
+    valid, test, samples = text.splitlines()
+    for line, count in [(valid, 350), (test, 447)]:
+        assert float(line.split()[1]) == pytest.approx(64 * np.log(17), rel=0.1)
+        assert line.endswith(f"bits per dimension, exact, 17 levels, {count} images")
+    assert samples == "samples: runs/pixel-pixel-cnn-digits/samples.png"
+    drawn = "2 images: runs/pixel-pixel-cnn-digits/samples-seed0.png\n"
+    assert said("sample", "runs/pixel-pixel-cnn-digits", "--n", 2) == drawn
+
+
+def test_the_model_decides_the_defaults_shown(monkeypatch, capsys):
+    """As data set and profile do, in whatever order they stand."""
+    monkeypatch.setenv("COLUMNS", "80")
+    for order in (["--model", "pixel-lstm", "--help"], ["--help", "--model=pixel-lstm"]):
+        with pytest.raises(SystemExit) as stop:
+            main(["train", "pixel", *order])
+        assert stop.value.code == 0
+        text = capsys.readouterr().out
+        for name in pixel.Config.__dataclass_fields__:
+            assert f"--{name.replace('_', '-')}" in text
+        features = pixel.config("digits", "quick", "pixel-lstm").features
+        assert features != pixel.config("digits", "quick").features
+        for words in (f"(default: {features})", "(default: pixel-lstm)"):
+            assert words in text
+        assert max(map(len, text.splitlines())) <= 80
+
+
 def test_the_profile_may_come_from_the_environment(monkeypatch, said):
     monkeypatch.setenv("GENLEARN_PROFILE", "full")
     said("train", "vae", *TINY, "--network", "mlp", "--importance-samples", "2")
@@ -199,7 +230,7 @@ def test_a_finished_run_can_be_resumed(said, run):
     [
         (
             ["paint"],
-            "there is no command 'paint'; there are: train vae, train vqvae, train gan, sample",
+            "there is no command 'paint'; there are: train vae, train vqvae, train gan",
         ),
         (["train"], "there is no command 'train'"),
         (["train", "flow"], "there is no command 'train flow'"),
@@ -208,6 +239,8 @@ def test_a_finished_run_can_be_resumed(said, run):
         (["train", "vae", "--data=cifar11"], "'cifar11' is unknown; choose one of: digits"),
         (["train", "vae", "--profile", "huge"], "no profile 'huge'"),
         (["train", "vae", "--data", "mnist"], "set GENLEARN_DATA"),
+        (["train", "pixel", "--model", "rnn"], "there is no model 'rnn'; there are: pixel-lstm"),
+        (["train", "pixel", "--classes", "3"], "digits has 10 classes"),
         (["train", "vae", "--steps", "0"], "steps must be at least 1, got 0"),
         (["train", "vae", "--hidden", "-5"], "hidden must be widths"),
         (["train", "vae", "--device", "gpu"], "choose auto, cpu, cuda or mps"),
@@ -233,6 +266,7 @@ def test_bad_input_is_answered_in_one_line_and_leaves_nothing(
         ["train", "vae", "--precision", "fp8"],
         ["train", "vae", "--data"],
         ["train", "vae", "--profile"],
+        ["train", "pixel", "--model"],
         ["sample"],
         ["sample", "run", "--n", "some"],
         ["data", "list", "mnist"],

@@ -11,17 +11,20 @@ from genlearn.distributions.gaussian import diagonal_normal, standard_normal
 from genlearn.distributions.logistic import DiscretisedLogisticMixture, LogisticPixels
 from genlearn.distributions.pixels import (
     BernoulliPixels,
+    CategoricalCodes,
     CategoricalPixels,
     DrawableLikelihood,
     PixelLikelihood,
     at_least_float32,
     check_images,
+    level_dtype,
     likelihood_for,
     scaled_images,
 )
 
 __all__ = [
     "BernoulliPixels",
+    "CategoricalCodes",
     "CategoricalPixels",
     "ColourChain",
     "DequantisedNormal",
@@ -33,6 +36,7 @@ __all__ = [
     "at_least_float32",
     "check_images",
     "diagonal_normal",
+    "level_dtype",
     "likelihood_for",
     "scaled_images",
     "standard_normal",

@@ -119,9 +119,30 @@ class CategoricalPixels:
         return (cumulative <= uniform.unsqueeze(-1)).sum(-1).to(uniform.dtype)
 
 
+class CategoricalCodes(CategoricalPixels):
+    """Codes of a grid, such as those of a VQ-VAE: as categories, but of any number.
+
+    Args:
+        count: number of codes.
+
+    Raises:
+        ValueError: if count is below 2.
+    """
+
+    def __init__(self, count: int) -> None:
+        if count < 2:
+            raise ValueError(f"count must be at least 2, got {count}")
+        self.levels = self.parameters_per_value = count
+
+
 def likelihood_for(levels: int) -> PixelLikelihood:
     """Return the usual likelihood of images with ``levels`` levels: Bernoulli for 2."""
     return BernoulliPixels() if levels == 2 else CategoricalPixels(levels)
+
+
+def level_dtype(levels: int) -> torch.dtype:
+    """Return the type of a grid with so many levels: uint8 for images, int64 for more than 256."""
+    return torch.uint8 if levels <= 256 else torch.int64
 
 
 def scaled_images(x: Tensor, shape: tuple[int, int, int], levels: int) -> Tensor:
@@ -141,17 +162,20 @@ def check_images(x: Tensor, shape: tuple[int, int, int], levels: int) -> None:
     :class:`genlearn.data.Split` has looked already.
 
     Raises:
-        TypeError: if x is not of integer levels (uint8).
+        TypeError: if x is not of integer levels (:func:`level_dtype`).
         ValueError: if shape or range is another.
     """
-    if x.dtype != torch.uint8:
+    if x.dtype != (expected := level_dtype(levels)):
         raise TypeError(
-            f"images must be uint8 levels 0 … {levels - 1}, got {x.dtype}; "
-            "do not scale them, the model does"
+            f"images must be {str(expected).removeprefix('torch.')} levels 0 … {levels - 1}, "
+            f"got {x.dtype}; do not scale them, the model does"
         )
     if x.ndim != 4 or tuple(x.shape[1:]) != tuple(shape):
         raise ValueError(
             f"images must be of shape (N, {', '.join(map(str, shape))}), got {tuple(x.shape)}"
         )
-    if x.device.type == "cpu" and x.numel() and int(x.max()) >= levels:
-        raise ValueError(f"images must have levels 0 … {levels - 1}, got {int(x.max())}")
+    if x.device.type == "cpu" and x.numel():
+        least, most = int(x.min()), int(x.max())
+        if least < 0 or most >= levels:
+            odd = least if least < 0 else most
+            raise ValueError(f"images must have levels 0 … {levels - 1}, got {odd}")

@@ -14,6 +14,7 @@ from genlearn.metrics.likelihood import (
     bits_per_dim,
     log_likelihood,
     mean_elbo,
+    mean_log_prob,
     mean_over,
 )
 from genlearn.metrics.modes import ModeCoverage, mode_coverage
@@ -31,6 +32,7 @@ __all__ = [
     "frechet_distance",
     "log_likelihood",
     "mean_elbo",
+    "mean_log_prob",
     "mean_over",
     "mode_coverage",
     "mutual_information_gap",

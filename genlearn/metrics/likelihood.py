@@ -93,12 +93,49 @@ def mean_over(
     Raises:
         ValueError: if there are fewer than 2 images, which have no standard error.
     """
+    return _estimate(model, split, (split.images,), function, batch_size)
+
+
+def mean_log_prob(
+    model: nn.Module, split: Split, *, labelled: bool = False, batch_size: int = 100
+) -> Estimate:
+    """Take the mean of log p(x) over a split, in nats per image: exact but for rounding.
+
+    Args:
+        model: has ``log_prob(x, label)``, like :class:`genlearn.models.PixelModel`.
+        split: the images.
+        labelled: take log p(x | label) at each image's own label.
+        batch_size: images at a time.
+
+    Returns:
+        Mean (goes up), its standard error over images, and the number of images.
+
+    Raises:
+        ValueError: if there are fewer than 2 images, which have no standard error, or labels are
+            asked for where there are none.
+    """
+    if not labelled:
+        return mean_over(model, split, model.log_prob, batch_size=batch_size)
+    if split.labels is None:
+        raise ValueError(f"{split.name} has no labels")
+    return _estimate(model, split, (split.images, split.labels), model.log_prob, batch_size)
+
+
+def _estimate(
+    model: nn.Module,
+    split: Split,
+    parts: tuple[Tensor, ...],
+    function: Callable[..., Tensor],
+    batch_size: int,
+) -> Estimate:
+    """Take the mean of a figure that each image has, of these parts of a split."""
     if len(split) < 2:
         raise ValueError(f"a standard error needs at least 2 images, got {len(split)}")
     device = next(model.parameters()).device
     with evaluating(model):
-        batches = split.images.split(batch_size)
-        every = torch.cat([function(x.to(device)).double() for x in batches]).cpu()
+        batches = zip(*(part.split(batch_size) for part in parts), strict=True)
+        figures = [function(*(part.to(device) for part in batch)).double() for batch in batches]
+    every = torch.cat(figures).cpu()
     return Estimate(every.mean().item(), every.std().item() / math.sqrt(len(every)), len(every))
 
 

@@ -1,7 +1,7 @@
 """Models: what they assume, their likelihoods or losses, and how they are sampled."""
 
 from genlearn.models.classifier import Classifier
-from genlearn.models.code_prior import CodePrior, IndependentPrior
+from genlearn.models.code_prior import CodePrior, IndependentPrior, PixelPrior
 from genlearn.models.conditional_gan import ConditionalGAN
 from genlearn.models.conditional_vae import ConditionalVAE
 from genlearn.models.directions import (
@@ -41,6 +41,7 @@ __all__ = [
     "IndependentPrior",
     "Inversion",
     "PixelModel",
+    "PixelPrior",
     "Terms",
     "diagonal_bilstm",
     "gated_pixel_cnn",

@@ -9,6 +9,10 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from genlearn.distributions import CategoricalCodes, level_dtype
+from genlearn.models.pixel_model import PixelModel
+from genlearn.models.pixelcnn import gated_pixel_cnn
+
 
 class CodePrior(Protocol):
     """p(codes), over grids of integers 0 … K - 1."""
@@ -66,3 +70,52 @@ class IndependentPrior(nn.Module):
         height, width, count = self.probabilities.shape
         draws = self.probabilities.view(-1, count).multinomial(n, replacement=True)
         return draws.T.reshape(n, height, width)
+
+
+class PixelPrior(nn.Module):
+    """p(codes) = ∏ p(code | all codes before it), in the order of reading; eq-sequence-chain.
+
+    Codes are numbers without an order, so the network is given a learned vector for each.
+
+    Args:
+        model: of grids with one channel, whose levels are the codes.
+    """
+
+    def __init__(self, model: PixelModel) -> None:
+        super().__init__()
+        self.model = model
+
+    @classmethod
+    def gated(
+        cls, grid: tuple[int, int], codes: int, *, embedding: int = 16, **options
+    ) -> "PixelPrior":
+        """Make one from a Gated PixelCNN.
+
+        Args:
+            grid: (h, w).
+            codes: K, of any number.
+            embedding: length of the vector that stands for a code.
+            options: of :func:`genlearn.models.gated_pixel_cnn`; with classes, this is a prior
+                p(codes | label).
+        """
+        likelihood = CategoricalCodes(codes)
+        options |= {"likelihood": likelihood, "embedding": embedding}
+        return cls(gated_pixel_cnn((1, *grid), codes, **options))
+
+    def log_prob(
+        self, codes: Tensor, label: Tensor | None = None, altered: Tensor | None = None
+    ) -> Tensor:
+        """Log-probability of grids, int64 (N, h, w): nats, shape (N,).
+
+        Args:
+            codes: the grids.
+            label: int64, (N,); needed by a model with classes.
+            altered: bool, (N,): codes of images that were changed by augmentation.
+        """
+        levels = codes.unsqueeze(1).to(level_dtype(self.model.levels))
+        return self.model.log_prob(levels, label, altered)
+
+    @torch.no_grad()
+    def sample(self, n: int, label: Tensor | None = None) -> Tensor:
+        """Draw n grids, int64, (n, h, w), with the cache of the model."""
+        return self.model.sample(n, label).squeeze(1).long()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from genlearn import sampling
-from genlearn.distributions import DrawableLikelihood, check_images, likelihood_for
+from genlearn.distributions import DrawableLikelihood, check_images, level_dtype, likelihood_for
 from genlearn.nets import PixelNetwork, PixelSizes
 
 
@@ -25,7 +25,8 @@ class PixelModel(nn.Module):
         make_network: makes the network from what is asked of it; see
             :class:`genlearn.nets.PixelNetwork`.
         shape: of an image, (C, H, W).
-        levels: values that a pixel's channel can take.
+        levels: values that a pixel's channel can take. Up to 256, images are uint8; a grid of more
+            codes than that is int64 (:func:`genlearn.distributions.level_dtype`).
         likelihood: of one value; by default Bernoulli for 2 levels, else categorical.
         classes: number of labels, for a model of p(x | label); 0 for a model of p(x).
         embedding: 0 gives the network grey levels, black at -1 and white at 1. Above 0, each level
@@ -119,7 +120,7 @@ class PixelModel(nn.Module):
         """Log p(x), exact: nats per image, shape (N,); eq-sequence-log.
 
         Args:
-            x: levels, uint8, (N, C, H, W).
+            x: levels, (N, C, H, W).
             label, altered: see :meth:`condition`.
         """
         self._check(x)
@@ -137,7 +138,7 @@ class PixelModel(nn.Module):
         batch_size: int = 256,
         progress: bool = False,
     ) -> Tensor:
-        """Draw n images, uint8, (n, C, H, W).
+        """Draw n images of levels, (n, C, H, W).
 
         Args:
             n: number of images.
@@ -147,9 +148,8 @@ class PixelModel(nn.Module):
             batch_size: images drawn together; bounds the memory.
             progress: show a bar.
         """
-        return self._draw(n, label, None, uniforms, cached, batch_size, progress).levels.to(
-            torch.uint8
-        )
+        drawn = self._draw(n, label, None, uniforms, cached, batch_size, progress)
+        return drawn.levels.to(level_dtype(self.levels))
 
     @torch.inference_mode()
     def complete(
@@ -172,7 +172,7 @@ class PixelModel(nn.Module):
         is nothing to choose from, and the known values behind are not heard.
 
         Args:
-            x: levels, uint8, (N, C, H, W); what stands at unknown values does not matter.
+            x: levels, (N, C, H, W); what stands at unknown values does not matter.
             known: bool, of any shape that broadcasts to x.
             label: int64, (N,); needed by a model with classes.
             particles: completions drawn for each image.
@@ -189,7 +189,7 @@ class PixelModel(nn.Module):
         label = None if label is None else label.repeat(particles)
         drawn = self._draw(particles * n, label, given, uniforms, True, batch_size, progress)
         choice = torch.rand(n, dtype=torch.float64, device=x.device)
-        return sampling.choose_by_weight(drawn, particles, choice)
+        return sampling.choose_by_weight(drawn, particles, choice, level_dtype(self.levels))
 
     def _draw(self, n, label, given, uniforms, cached, batch_size, progress) -> sampling.Drawn:
         """Draw n images in pieces."""

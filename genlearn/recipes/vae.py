@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from genlearn import data
+from genlearn.callbacks import Evaluate
 from genlearn.devices import state_put_back
 from genlearn.history import History
 from genlearn.losses import beta_vae_loss, warm_up
@@ -73,7 +74,8 @@ def train(
     def validate() -> dict[str, float]:
         return {"valid/loss": -mean_elbo(model, dataset.valid, repeats=1).mean}
 
-    return descend(NAME, config, dataset, model, loss, validate, callbacks)
+    evaluate = Evaluate(validate, config.evaluate_every)
+    return descend(NAME, config, dataset, model, loss, (evaluate, *callbacks))
 
 
 def run(

@@ -10,14 +10,16 @@ import torch
 from torch import Tensor
 
 from genlearn import data
+from genlearn.callbacks import Evaluate
 from genlearn.checkpoints import load_weights
 from genlearn.devices import state_put_back
 from genlearn.errors import RunError
 from genlearn.files import written_whole
 from genlearn.history import History
 from genlearn.metrics import mean_over
-from genlearn.models import VQVAE, IndependentPrior
+from genlearn.models import VQVAE, CodePrior, IndependentPrior, PixelPrior
 from genlearn.nets import perplexity
+from genlearn.recipes.pixel_prior import train_prior, untrained_prior
 from genlearn.recipes.run_folder import read_config, read_head
 from genlearn.recipes.settings import Profiles, Settings, choose
 from genlearn.recipes.whole_run import (
@@ -59,11 +61,25 @@ class Config(Settings):
     """Of the pixels. auto: Bernoulli for 2 levels, else categorical."""
     components: int = 2
     """Of the mixture, for the likelihood "logistic"."""
+    prior: Literal["independent", "pixel"] = "independent"
+    """Of the codes. independent: each place's own frequencies. pixel: a Gated PixelCNN."""
+    prior_features: int = 32
+    """Features of each stack, for the prior "pixel"."""
+    prior_layers: int = 3
+    """Its layers."""
+    prior_dropout: float = 0.4
+    """Share of its gated values set to zero while training."""
+    prior_moved: float = 0.3
+    """Share of the images that are moved a little before it learns from their codes."""
+    prior_steps: int = 1000
+    """Its training steps."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check(1, math.inf, "codes", "code_dim", "blocks", "components")
-        self._check_share("dropout", "decay")
+        self._check(1, math.inf, "prior_features", "prior_layers", "prior_steps")
+        self._check(0, 1, "prior_moved")
+        self._check_share("dropout", "decay", "prior_dropout")
         self._check_finite("commitment", "restart")
         self._check_widths("channels")
         if not self.channels:
@@ -93,7 +109,7 @@ class Trained(NamedTuple):
     """A model, and a prior for its codes."""
 
     model: VQVAE
-    prior: IndependentPrior
+    prior: IndependentPrior | PixelPrior
 
 
 def config(data: str = "digits", profile: str | None = None) -> Config:
@@ -139,7 +155,8 @@ def train(
         used = perplexity(encode(model, dataset.valid), config.codes)
         return {"valid/distortion": distortion.mean, "valid/perplexity": used.item()}
 
-    return descend(NAME, config, dataset, model, loss, validate, callbacks, model.after_step)
+    callbacks = (Evaluate(validate, config.evaluate_every), *callbacks)
+    return descend(NAME, config, dataset, model, loss, callbacks, after_step=model.after_step)
 
 
 def encode(model: VQVAE, split: data.Split, batch_size: int = 200) -> Tensor:
@@ -160,25 +177,32 @@ def run(
     """Train, fit a prior to the codes, evaluate and sample: see :func:`genlearn.recipes.vae.run`.
 
     The prior is left in prior.safetensors. result.json has, by split, the bound with this prior,
-    its two parts, and the perplexity of the codes.
+    its two parts, what the rate would be with independent places, and the perplexity of the codes.
+    Pictures on the way are drawn with independent places.
     """
+    final: list[Trained] = []
 
     def draw(model: VQVAE, dataset: data.Dataset) -> Tensor:
-        return sample(Trained(model, fit_prior(model, dataset.train)), 64, config.seed)
+        trained = final[0] if final else Trained(model, fit_prior(model, dataset.train))
+        return sample(trained, 64, config.seed)
 
     def evaluate(model: VQVAE, dataset: data.Dataset) -> dict[str, Any]:
-        prior = fit_prior(model, dataset.train)
+        independent = fit_prior(model, dataset.train)
+        pixel = config.prior == "pixel"
+        prior = train_prior(config, dataset, model) if pixel else independent
+        final.append(Trained(model, prior))
         with written_whole(folder / PRIOR) as temporary:
             temporary.write_bytes(safetensors.torch.save(prior.state_dict()))
         result = {"codes": config.codes, "restarts": model.codebook.restarts.item()}
         for name, split in {"valid": dataset.valid, "test": dataset.test}.items():
             codes = encode(model, split)
             bound = mean_over(model, split, lambda x: model.elbo(x, prior))
-            rate = -prior.log_prob(codes).double().mean().item()
+            rates = [_rate(each, codes) for each in (prior, independent)]
             result[name] = {
                 **bound_figures(bound, model),
-                "rate_nats": round(rate, 3),
-                "distortion_nats": round(-bound.mean - rate, 3),
+                "rate_nats": round(rates[0], 3),
+                "independent_rate_nats": round(rates[1], 3),
+                "distortion_nats": round(-bound.mean - rates[0], 3),
                 "perplexity": round(perplexity(codes, config.codes).item(), 2),
                 "codes_in_use": len(codes.unique()),
             }
@@ -196,6 +220,13 @@ def run(
         resume=resume,
         progress=progress,
     )
+
+
+@torch.no_grad()
+def _rate(prior: CodePrior, codes: Tensor) -> float:
+    """Mean of -log p(codes), nats."""
+    each = torch.cat([prior.log_prob(some).double() for some in codes.split(200)])
+    return -each.mean().item()
 
 
 def summary(result: dict[str, Any]) -> list[str]:
@@ -217,7 +248,10 @@ def load(folder: Path) -> Trained:
     head, settings = read_head(folder), read_config(folder, Config)
     model = build(settings, head.shape, head.levels)
     load_newest(model, folder, NAME)
-    prior = IndependentPrior(model.grid, settings.codes)
+    if settings.prior == "pixel":
+        prior = untrained_prior(settings, model.grid, settings.codes)
+    else:
+        prior = IndependentPrior(model.grid, settings.codes)
     if not (folder / PRIOR).exists():
         raise RunError(f"{folder}: the run is not finished, so it has no prior yet; resume it")
     load_weights(prior, folder / PRIOR)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from genlearn import data, distributions
-from genlearn.callbacks import Checkpoint, Evaluate, Progress, SampleGrid
+from genlearn.callbacks import Checkpoint, Progress, SampleGrid
 from genlearn.checkpoints import load_weights, newest_checkpoint
 from genlearn.devices import default_generators, pick_device, state_put_back
 from genlearn.errors import RunError
@@ -99,9 +99,10 @@ def descend(
     config: Settings,
     dataset: data.Dataset,
     model: nn.Module,
-    loss: Callable[[Step], dict[str, Tensor]],
-    validate: Callable[[], dict[str, float]],
+    loss: Callable[[Step], Tensor | dict[str, Tensor]],
     callbacks: Sequence[Callback],
+    *,
+    averages: dict[str, nn.Module] | None = None,
     after_step: Callable[[], None] | None = None,
 ) -> History:
     """Train one model with one loss: AdamW, and a learning rate that falls along a cosine.
@@ -112,8 +113,8 @@ def descend(
         dataset: whose training split is learned from.
         model: trained in place.
         loss: see :class:`genlearn.training.Objective`.
-        validate: gives figures of the validation split.
-        callbacks: beside validation.
+        callbacks: see :func:`genlearn.training.fit`.
+        averages: more modules for the checkpoints, which callbacks make from the model.
         after_step: called after each update.
     """
     optimizer = torch.optim.AdamW(
@@ -121,14 +122,14 @@ def descend(
     )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
     return fit(
-        {name: model},
+        {name: model, **(averages or {})},
         [Objective(name, loss, optimizer, schedule=schedule, after_step=after_step)],
         data.Batches(dataset.train, config.batch_size, config.seed),
         config.steps,
         precision=config.precision,
         device=config.device,
         seed=config.seed,
-        callbacks=(Evaluate(validate, config.evaluate_every), *callbacks),
+        callbacks=callbacks,
     )
 
 

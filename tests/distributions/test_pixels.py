@@ -10,10 +10,12 @@ from torch import nn
 
 from genlearn.distributions import (
     BernoulliPixels,
+    CategoricalCodes,
     CategoricalPixels,
     LogisticPixels,
     check_images,
     diagonal_normal,
+    level_dtype,
     likelihood_for,
     standard_normal,
 )
@@ -30,6 +32,7 @@ MASSES = {
     "Bernoulli": BernoulliPixels(),
     "categorical, 3 levels": CategoricalPixels(3),
     "categorical, 5 levels": CategoricalPixels(5),
+    "codes, 3 of them": CategoricalCodes(3),
     "logistic, 2 levels": LogisticPixels(2),
     "logistic mixture, 5 levels": LogisticPixels(5, components=3),
 }
@@ -96,6 +99,16 @@ def test_levels_that_no_image_has_are_refused(levels):
         CategoricalPixels(levels)
 
 
+def test_codes_may_be_of_any_number_but_one():
+    logits = torch.randn(1, *SHAPE, 600, generator=torch.Generator().manual_seed(0))
+    codes = torch.tensor([0, 255, 256, 599]).view(1, *SHAPE)
+    log_prob = CategoricalCodes(600).distribution(logits).log_prob(codes.float())
+    expected = logits.log_softmax(-1).gather(-1, codes.unsqueeze(-1)).sum()
+    torch.testing.assert_close(log_prob, expected.view(1))
+    with pytest.raises(ValueError, match="at least 2, got 1"):
+        CategoricalCodes(1)
+
+
 @pytest.mark.parametrize("levels", [2, 17])
 def test_log_probabilities_are_float32_under_bf16(levels):
     """784 pixels are added up: in bfloat16 the sum would be off by several nats."""
@@ -140,6 +153,21 @@ def test_a_diagonal_normal_is_that_of_scipy():
 def test_wrong_images_are_refused(x, error, words):
     with pytest.raises(error, match=words):
         check_images(x, SHAPE, 17)
+
+
+@pytest.mark.parametrize("levels", [2, 256, 257, 5000])
+def test_the_type_of_a_grid_holds_all_its_levels_and_no_other_type_passes(levels):
+    grid = torch.full((2, *SHAPE), levels - 1)
+    right = grid.to(level_dtype(levels))
+    assert torch.equal(right.long(), grid)
+    check_images(right, SHAPE, levels)
+    wrong = grid.to(torch.int64 if levels <= 256 else torch.uint8)
+    with pytest.raises(TypeError, match=f"{str(right.dtype)[6:]} levels 0 … {levels - 1}, got"):
+        check_images(wrong, SHAPE, levels)
+    if levels > 256:
+        for odd in (levels, -1):
+            with pytest.raises(ValueError, match=f"0 … {levels - 1}, got {odd}"):
+                check_images(torch.full((2, *SHAPE), odd), SHAPE, levels)
 
 
 def test_right_images_pass_and_so_does_an_empty_batch():

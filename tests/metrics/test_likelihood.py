@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from genlearn.data import Split
-from genlearn.metrics import bits_per_dim, mean_elbo, mean_over
+from genlearn.metrics import bits_per_dim, mean_elbo, mean_log_prob, mean_over
 from genlearn.models import PPCA, VAE
 
 
@@ -53,6 +53,31 @@ def test_a_mean_over_images_has_the_error_of_that_mean(batch_size):
     values = VALUES.flatten().numpy().astype(float)
     assert estimate == pytest.approx((values.mean(), values.std(ddof=1) / 5**0.5, 5))
     assert toy.training
+
+
+class Labelled(Toy):
+    """log p(x) is the image's value, and 100 more for each number of its label."""
+
+    def log_prob(self, x, label=None):
+        extra = 0 if label is None else 100 * label
+        return x.float().flatten() + extra - 1000 * self.training
+
+
+@pytest.mark.parametrize("batch_size", [2, 5, 100])
+def test_a_mean_log_probability_takes_each_image_with_its_own_label(batch_size):
+    labels = torch.tensor([3, 0, 1, 2, 0])
+    split, values = Split(VALUES, labels, 256), VALUES.flatten().numpy().astype(float)
+    for labelled in (False, True):
+        model = Labelled().train()
+        estimate = mean_log_prob(model, split, labelled=labelled, batch_size=batch_size)
+        every = values + 100 * labels.numpy() * labelled
+        assert estimate == pytest.approx((every.mean(), every.std(ddof=1) / 5**0.5, 5))
+        assert model.training
+
+
+def test_labels_that_are_not_there_are_missed():
+    with pytest.raises(ValueError, match="data has no labels"):
+        mean_log_prob(Labelled(), SPLIT, labelled=True)
 
 
 def test_the_seed_decides_the_noise_and_nothing_else_is_touched():

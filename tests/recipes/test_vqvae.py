@@ -13,7 +13,7 @@ from genlearn import data, distributions
 from genlearn.errors import RunError
 from genlearn.metrics import mean_over
 from genlearn.nets import perplexity
-from genlearn.recipes import settings, vae, vqvae, whole_run
+from genlearn.recipes import pixel_prior, settings, vae, vqvae, whole_run
 
 TINY = vqvae.Config(
     codes=6, code_dim=2, channels=(2, 3), steps=12, batch_size=16,
@@ -85,6 +85,71 @@ def test_the_result_is_that_of_the_saved_model_and_prior(run):
         assert parts == pytest.approx(figures["negative_elbo_nats"], abs=2e-3)
         assert figures["perplexity"] == round(perplexity(codes, 6).item(), 2)
         assert figures["codes_in_use"] == len(codes.unique())
+
+
+def test_what_independent_places_would_cost_is_said_too(run):
+    """Without another prior it is the rate itself."""
+    result = json.loads((run / "result.json").read_text())
+    for split in ("valid", "test"):
+        assert result[split]["independent_rate_nats"] == result[split]["rate_nats"]
+
+
+PIXEL = replace(TINY, prior="pixel", prior_features=4, prior_layers=2, prior_steps=8)
+
+
+def test_a_prior_that_reads_the_codes_is_trained_kept_and_judged(run, tmp_path):
+    """The VQ-VAE stays what it is with independent places."""
+    result = vqvae.run(PIXEL, tmp_path)
+    name = "checkpoint-000012/vqvae.safetensors"
+    assert (tmp_path / name).read_bytes() == (run / name).read_bytes()
+    model, prior = vqvae.load(tmp_path)
+    assert not prior.training
+    before = json.loads((run / "result.json").read_text())
+    digits = data.load("digits")
+    for split, part in [("valid", digits.valid), ("test", digits.test)]:
+        figures = result[split]
+        assert figures["independent_rate_nats"] == before[split]["rate_nats"]
+        with torch.no_grad():
+            rate = -prior.log_prob(model.encode(part.images)).double().mean().item()
+            bound = model.elbo(part.images, prior).double().mean().item()
+        assert figures["rate_nats"] == pytest.approx(rate, abs=2e-3)
+        assert figures["negative_elbo_nats"] == pytest.approx(-bound, abs=2e-3)
+        distortion = before[split]["distortion_nats"]
+        assert figures["distortion_nats"] == pytest.approx(distortion, abs=2e-3)
+    assert vqvae.sample(vqvae.Trained(model, prior), 3, seed=0).shape == (3, 1, 8, 8)
+
+
+def test_a_run_with_such_a_prior_goes_on_to_the_same_bytes(tmp_path, monkeypatch, contents):
+    """Interrupted while the prior is in training."""
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    vqvae.run(PIXEL, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(vqvae, "train_prior", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            vqvae.run(PIXEL, tmp_path / "again")
+    with pytest.raises(RunError, match="not finished, so it has no prior yet; resume it"):
+        vqvae.load(tmp_path / "again")
+    torch.rand(3)
+    vqvae.run(PIXEL, tmp_path / "again", resume=True)
+    assert contents(tmp_path / "again") == contents(tmp_path / "whole")
+
+
+def test_a_prior_learns_how_codes_depend_on_each_other(monkeypatch):
+    """Codes of which one says all the others: independent places would take ln 3 nats for each."""
+    digits = data.load("digits")
+    config = replace(
+        PIXEL, prior_features=16, prior_steps=150, prior_dropout=0.0, learning_rate=0.01, codes=6
+    )
+    model = vqvae.build(config, digits.shape, digits.levels).eval()
+    monkeypatch.setattr(
+        model, "encode", lambda x: (x.flatten(1).sum(1) % 3).long().view(-1, 1, 1).expand(-1, 4, 4)
+    )
+    prior = pixel_prior.train_prior(config, digits, model)
+    rate = -prior.log_prob(model.encode(digits.test.images)).mean().item()
+    assert math.log(3) - 0.1 < rate < 1.5  # not 16 ln 3 = 17.6
 
 
 def test_the_history_holds_training_and_validation(run):
