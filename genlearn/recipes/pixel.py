@@ -62,7 +62,7 @@ def build(config: Config, shape: tuple[int, int, int], levels: int) -> Trained:
         options["hidden"] = None
     with state_put_back([torch.default_generator]):
         torch.default_generator.manual_seed(config.seed)
-        model = getattr(models, make)(
+        model = make(
             shape,
             levels,
             dropout=config.dropout,
@@ -224,18 +224,18 @@ def _check_labels(config: Config) -> None:
 _WIDTH = {"features": "features", "layers": "layers"}
 _WINDOW = {**_WIDTH, "head": "head", "first_kernel": "first_kernel"}
 _WINDOWS = {**_WINDOW, "kernel": "kernel"}
-_CONSTRUCTORS: dict[str, tuple[str, dict[str, str]]] = {
+_CONSTRUCTORS: dict[str, tuple[Callable[..., PixelModel], dict[str, str]]] = {
     "pixel-lstm": (
-        "pixel_lstm",
+        models.pixel_lstm,
         {"hidden": "features", "layers": "layers", "position": "position", "head": "head"},
     ),
-    "row-lstm": ("row_lstm", {**_WINDOWS, "hidden": "hidden"}),
-    "diagonal-bilstm": ("diagonal_bilstm", {**_WINDOW, "hidden": "hidden"}),
-    "pixel-cnn": ("pixel_cnn", _WINDOWS),
-    "gated-pixel-cnn": ("gated_pixel_cnn", _WINDOWS),
-    "pixel-cnn-pp": ("pixel_cnn_pp", _WIDTH),
+    "row-lstm": (models.row_lstm, {**_WINDOWS, "hidden": "hidden"}),
+    "diagonal-bilstm": (models.diagonal_bilstm, {**_WINDOW, "hidden": "hidden"}),
+    "pixel-cnn": (models.pixel_cnn, _WINDOWS),
+    "gated-pixel-cnn": (models.gated_pixel_cnn, _WINDOWS),
+    "pixel-cnn-pp": (models.pixel_cnn_pp, _WIDTH),
     "transformer": (
-        "image_transformer",
+        models.image_transformer,
         {"width": "features", "layers": "layers", "first_kernel": "first_kernel"},
     ),
 }
