@@ -143,6 +143,7 @@ def test_training_prints_bounds_with_their_units(said):
 def test_training_a_vq_vae_prints_how_many_codes_it_uses(said):
     """And samples can be drawn from its run."""
     tiny = ["--channels", "2", "3", "--codes", "5", "--code-dim", "2", "--steps", "4"]
+    tiny += ["--prior-steps", "2"]
     text = said("train", "vqvae", *tiny, "--evaluate-every", "4", "--out", "run")
     valid, _, test, _, samples = text.splitlines()
     assert "nats per image (± " in valid
