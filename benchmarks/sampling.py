@@ -53,9 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5, help="images drawn, passes three times")
     parser.add_argument("--models", nargs="*", default=list(MAKERS), help="by default all")
-    parser.add_argument(
-        "--only", choices=["speed", "batches", "sizes"], help="no record"
-    )
+    parser.add_argument("--only", choices=["speed", "batches", "sizes"], help="no record")
     options = parser.parse_args()
     torch.set_num_threads(1)
     parts = [options.only] if options.only else ["speed", "batches", "sizes"]
