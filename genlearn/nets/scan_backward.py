@@ -34,6 +34,7 @@ class _Scan(torch.autograd.Function):
         # tanh(x) = 2 sigmoid(2 x) - 1: so all four gates are one call, and PyTorch's sigmoid takes
         # a small part of the time of its tanh.
         doubled = torch.cat([weight[:, : 3 * width], 2 * weight[:, 3 * width :]], 1)
+        minus_one = weight.new_full((), -1)
         states, kept = [], []
         for step, x in zip(steps, split(inputs, steps), strict=True):
             places = step.pixels * batch
@@ -41,31 +42,32 @@ class _Scan(torch.autograd.Function):
             taps = [padded.narrow(2, tap * batch, places) for tap in range(kernel)]
             seen = torch.cat([x, *taps], 1)
             gates = torch.bmm(doubled, seen).sigmoid_()
-            input_gate, forget_gate, output_gate, candidate = gates.chunk(4, 1)
-            candidate.mul_(2).sub_(1)
+            parts = input_gate, forget_gate, output_gate, candidate = gates.chunk(4, 1)
+            torch.add(minus_one, candidate, alpha=2, out=candidate)
             old = shifted(cell, *_around(step, own, kernel, batch))
             cell = torch.mul(input_gate, candidate).addcmul_(forget_gate, old)
-            squashed = torch.mul(cell, 2).sigmoid_().mul_(2).sub_(1)
+            squashed = torch.add(cell, cell).sigmoid_()
+            torch.add(minus_one, squashed, alpha=2, out=squashed)
             hidden = output_gate * squashed
             states.append(hidden)
-            kept += [seen, gates, old, squashed]
-        ctx.save_for_backward(weight, *kept)
-        ctx.steps, ctx.own, ctx.batch, ctx.kernel = steps, own, batch, kernel
+            kept.append((seen, gates, parts, old, squashed))
+        ctx.save_for_backward(weight)
+        ctx.kept, ctx.steps, ctx.own, ctx.batch, ctx.kernel = kept, steps, own, batch, kernel
         return torch.cat(states, 2).unflatten(2, (-1, batch))
 
     @staticmethod
     @once_differentiable
     def backward(ctx, slope: Tensor):
         """Go back through the steps; ``by_x`` is the slope of the loss in the direction of x."""
-        weight, *kept = ctx.saved_tensors
+        (weight,) = ctx.saved_tensors
         steps, kernel, batch, width = ctx.steps, ctx.kernel, ctx.batch, weight.shape[1] // 4
         inputs = weight.shape[2] - kernel * width
         to_seen = weight.mT.contiguous()
         by_weight, by_inputs, slopes = torch.zeros_like(weight), [], split(slope, steps)
         by_hidden, by_cell = slopes[-1], None
         for t in reversed(range(len(steps))):
-            step, (seen, gates, old, squashed) = steps[t], kept[4 * t : 4 * t + 4]
-            input_gate, forget_gate, output_gate, candidate = gates.chunk(4, 1)
+            step, (seen, gates, parts, old, squashed) = steps[t], ctx.kept[t]
+            input_gate, forget_gate, output_gate, candidate = parts
             # Through hidden = output_gate * tanh(cell), whose slope is 1 - tanh(cell)^2.
             by_squashed = by_hidden * output_gate
             through = torch.addcmul(by_squashed, by_squashed * squashed, squashed, value=-1)
@@ -84,14 +86,14 @@ class _Scan(torch.autograd.Function):
             # Through the product.
             by_weight.baddbmm_(by_gates, seen.mT)
             by_seen = torch.bmm(to_seen, by_gates)
-            by_inputs.append(by_seen.narrow(1, 0, inputs))
+            by_x, by_tap, *by_others = by_seen.split([inputs, *[width] * kernel], 1)
+            by_inputs.append(by_x)
             if t == 0:
                 break
             # Through the taps, to the step before.
             places, border = step.pixels * batch, (kernel - 1) * batch
-            by_padded = shifted(by_seen.narrow(1, inputs, width), 0, border)
-            for tap in range(1, kernel):
-                by_tap = by_seen.narrow(1, inputs + tap * width, width)
+            by_padded = shifted(by_tap, 0, border)
+            for tap, by_tap in enumerate(by_others, 1):
                 by_padded.narrow(2, tap * batch, places).add_(by_tap)
             by_hidden = shifted(by_padded, -step.before * batch, -step.after * batch)
             by_hidden = by_hidden + slopes[t - 1]
