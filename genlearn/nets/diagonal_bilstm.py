@@ -34,7 +34,7 @@ class Diagonals(NamedTuple):
 
 @lru_cache(maxsize=16)
 def diagonals(height: int, width: int, device: torch.device) -> Diagonals:
-    """Sort the pixels of an image of a size.
+    """Sort the pixels of an image of a size; eq-pixelrnn-skew.
 
     A pixel sees two of the diagonal before: the one above it and the one on its left. These are
     neighbours there, the one above standing first.
@@ -56,10 +56,11 @@ class DiagonalBiLSTM(nn.Module):
     """A masked convolution of kind A, layers of Diagonal BiLSTM, and the head.
 
     Each pixel knows all pixels before it. In the paper's network it knows all but one: the last
-    pixel of the row above. The first convolution shows a pixel to those behind it and to those near
-    it in the rows below. The last one of a row has nobody behind it, and what goes over the next
-    row from the left starts without it. So here the right-hand direction is shown, in the first
-    layer, the very pixel at which it stands; it may see it, being given to the row below.
+    pixel of the row above (eq-pixelrnn-missing). The first convolution shows a pixel to those
+    behind it and to those near it in the rows below. The last one of a row has nobody behind
+    it, and what goes over the next row from the left starts without it. So here the right-hand
+    direction is shown, in the first layer, the very pixel at which it stands; it may see it,
+    being given to the row below.
 
     Args:
         sizes: what the model asks for.
@@ -121,7 +122,7 @@ def diagonal_bilstm_layer(
     shown: Tensor | None = None,
     scan: Callable[..., Tensor] = scan,
 ) -> Tensor:
-    """Run one layer over an image, in both directions.
+    """Run one layer over an image, in both directions: eq-pixelrnn-diagonal.
 
     The right-hand direction is the left-hand one in the mirror. There, a pixel's state knows the
     pixels on its right. These come later in the order of reading, so each pixel is given the state

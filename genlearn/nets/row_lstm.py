@@ -81,7 +81,7 @@ class RowLSTM(nn.Module):
 def row_lstm_layer(
     layer: ScanLayer, x: Tensor, context: Tensor, scan: Callable[..., Tensor] = scan
 ) -> Tensor:
-    """Run one layer over an image.
+    """Run one layer over an image: alg-pixelrnn-row, eq-pixelrnn-row.
 
     Args:
         layer: of a Row LSTM.
