@@ -41,7 +41,7 @@ class Config(Settings):
     """Of the other layers, for the models of convolutions; of a row-lstm's states."""
     head: int = 64
     """Hidden features of the last layers, which turn a pixel's features into a distribution."""
-    dropout: float = 0.4
+    dropout: float = 0.0
     """Share of hidden values set to zero while training."""
     likelihood: Literal["auto", "categorical", "logistic"] = "auto"
     """Of a pixel, given those before it. auto: Bernoulli for 2 levels, else categorical."""
@@ -139,21 +139,20 @@ _BINARY_FULL: Sizes = {
 
 _SMALL = {"batch_size": 32, "evaluate_every": 100}
 _MEDIUM = {
-    "batch_size": 16, "dropout": 0.0, "evaluate_every": 500, "valid_images": 1000, "head": 60,
+    "batch_size": 16, "evaluate_every": 500, "valid_images": 1000, "head": 60,
     "average": 0.998,
 }  # fmt: skip
 _LONG = {
     "batch_size": 64, "steps": 200_000, "evaluate_every": 5000, "checkpoint_every": 5000,
     "learning_rate": 1e-3, "average": 0.9995, "valid_images": 5000,
 }  # fmt: skip
-_PAPER = {**_LONG, "dropout": 0.0}
 _COLOUR_LONG = {**_LONG, "head": 1020, "precision": "bf16", "learning_rate": 5e-4}
 
 PROFILES: Profiles = {
     ("digits", "quick"): {**_SMALL, "steps": 500},
     ("digits", "full"): _SMALL,  # minutes on a CPU, for want of more images
     ("binarized-mnist", "quick"): {**_MEDIUM, "likelihood": "auto"},
-    ("binarized-mnist", "full"): _PAPER,
+    ("binarized-mnist", "full"): _LONG,
 }
 for name in ("glyphs", "mnist", "fashion-mnist", "kmnist"):
     PROFILES |= {(name, "quick"): _MEDIUM, (name, "full"): {**_LONG, "head": 258}}
@@ -169,7 +168,7 @@ def config(
     Args:
         data: name of the data set.
         profile: "quick" or "full"; by default what the variable GENLEARN_PROFILE says, or quick.
-        model: one of those that :class:`Config` names.
+        model: one of ``MODELS``.
 
     Raises:
         RunError: if there is no such profile or model, or none for the data set.
