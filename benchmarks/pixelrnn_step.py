@@ -13,9 +13,8 @@ A step is forward, backward and an update by Adam.
 
 Two figures say where the time goes. The arithmetic floor is that of the products of matrices alone:
 no program that calls this library of products is faster. A step of one image has a sixteenth of the
-arithmetic but as many calls, so it shows what these cost. The rest is memory: the operations on
-numbers between two products are few a number, and their results, kept for the way back, do not fit
-into the caches.
+arithmetic but as many calls, so it shows what these cost. The rest are the operations on numbers
+between two products, which move more than they compute.
 """
 
 import argparse
