@@ -1264,12 +1264,12 @@ class Model(torch.nn.Module):
 
 
 def trained(looks, images):
-    """A model that looks there, after 150 steps with batches of 100."""
+    """A model that looks there, after 100 steps with batches of 50."""
     torch.manual_seed(0)
     model = Model(looks)
     adam = torch.optim.Adam(model.parameters(), lr=0.03)
-    for _ in range(150):
-        loss = -model.log_prob(images[torch.randint(len(images), (100,))])
+    for _ in range(100):
+        loss = -model.log_prob(images[torch.randint(len(images), (50,))])
         adam.zero_grad()
         loss.mean().backward()
         adam.step()

@@ -14,7 +14,7 @@ from came_back import of_tasks, read_marks
 from grading import cli, submissions
 from grading.limits import Limits
 
-LIMITS = Limits(cell_seconds=15, submission_seconds=100, memory_mb=1500)
+LIMITS = Limits(cell_seconds=20, submission_seconds=100, memory_mb=1500)
 HOG = """\
 def mask(height, width, kind):
     hoard = []
@@ -108,7 +108,7 @@ def test_it_gets_exactly_what_it_deserves(name, rows):
 def test_notes_name_the_limit(rows):
     notes = rows["a_hog_and_a_loop"]["notes"]
     assert "t1-mask-tests: more than 1500 MB of memory" in notes
-    assert "t6-naive-tests: more than 15 s" in notes
+    assert "t6-naive-tests: more than 20 s" in notes
 
 
 def test_a_page_says_that_the_library_may_not_be_called(results):
