@@ -336,7 +336,7 @@ class Direction(nn.Module):
 
 # %% tags=["hide-input"]
 PALE, BLUE, ORANGE = "#cfe3f3", viz.style.SKY, viz.style.ORANGE
-height, width = 4, 5
+height, width = 3, 5
 
 
 def paint(ax, cells, size, title):
@@ -368,7 +368,7 @@ def diagonal_frame(now, flipped):
         look = colour(r + column, now), r * width + s
         image[r, s] = skewed[r, r + column] = look
     figure, (left, right) = viz.subplots(
-        1, 2, height=1.5, width_ratios=[width, height + width - 1]
+        1, 2, height=1.2, width_ratios=[width, height + width - 1]
     )
     paint(left, image, (height, width), "the image")
     name = "the flipped image, skewed" if flipped else "the skewed image"
@@ -383,7 +383,7 @@ def shifted_frame():
         states[r, s] = PALE, r * width + s
         used[r, s] = (PALE, (r - 1) * width + s) if r else ("#eeeeee", "zero")
     figure, (left, right) = viz.subplots(
-        1, 2, height=1.5, width_ratios=[width, height + width - 1]
+        1, 2, height=1.2, width_ratios=[width, height + width - 1]
     )
     paint(left, states, (height, width), "the states from the right")
     paint(right, used, (height, width), "where they are used")
@@ -395,7 +395,7 @@ def row_frame(now):
         (r, s): (colour(r, now), r * width + s)
         for r, s in product(range(height), range(width))
     }
-    figure, ax = viz.subplots(height=1.5)
+    figure, ax = viz.subplots(height=1.2)
     paint(ax, cells, (height, width), "the image")
     return figure
 
@@ -892,7 +892,7 @@ def mirrored(n):
     return torch.cat([top, top.flip(-1)], 2)
 
 
-def bits_of_second_row(network, steps=300):
+def bits_of_second_row(network, steps=240):
     """Train on mirrored coin flips; bits for each pixel of the second row."""
     torch.manual_seed(0)
     adam = torch.optim.Adam(network.parameters())
@@ -1074,7 +1074,7 @@ for name, (ours, make, options) in pairs.items():
 
 
 # %%
-def train(model, steps=500):
+def train(model, steps=400):
     adam = torch.optim.AdamW(model.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(adam, 0.004, steps)
     objective = Objective(
@@ -1101,8 +1101,8 @@ for name, model in trained.items():
     with evaluating(model):
         nats[name] = -model.log_prob(digits.test.images).mean().item()
     weights = sum(p.numel() for p in model.parameters())
-    assert 80 < nats[name] < 88 and 40_000 < weights < 47_000
-    print(f"{name}: {weights} weights, test images below 88 nats")
+    assert 80 < nats[name] < 89 and 40_000 < weights < 47_000
+    print(f"{name}: {weights} weights, test images below 89 nats")
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Four rows of sixteen small images. Draws of the Row LSTM and of the Diagonal BiLSTM: most look like handwritten digits, a few are malformed. Test images; and the same images with the lower half drawn anew: the strokes continue, often to the same digit."}, "figure": {"caption": "New digits, pixel by pixel. Below: test images, and the Diagonal BiLSTM's draws of their lower halves given the upper ones, which come first in the order of reading.", "name": "fig-pixelrnn-samples"}}
 torch.manual_seed(3)
