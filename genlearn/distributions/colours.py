@@ -16,11 +16,11 @@ class ColourChain:
     A component k is drawn for the pixel. Given it, each channel is a discretised logistic density
     whose mean moves in proportion to the channels before it: μ_k,c + Σ_b a_k,c,b x_b over b < c. So
 
-        p(x_1 … x_C) = Σ_k w_k ∏_c p_k(x_c | x_1 … x_c-1).
+        p(x_1 … x_C) = Σ_k w_k ∏_c p_k(x_c | x_1 … x_c-1);  eq-pixelcnn-joint.
 
     As a product of conditionals, that is: p(x_c | x_1 … x_c-1) is a mixture too, of the same
     densities, and its weights are the probabilities of the components given the channels before,
-    w_k ∏_b p_k(x_b | x_1 … x_b-1) over b < c, divided by their sum (Bayes).
+    w_k ∏_b p_k(x_b | x_1 … x_b-1) over b < c, divided by their sum; eq-pixelcnn-posterior.
 
     Args:
         channels: C.

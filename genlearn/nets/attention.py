@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class CausalAttention(nn.Module):
-    """For each token a weighted mean of what it and the earlier ones have to say.
+    """For each token a weighted mean of what it and the earlier ones say; eq-pixelcnn-attention.
 
     Args:
         width: of a token; a multiple of heads.

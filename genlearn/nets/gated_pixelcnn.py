@@ -100,6 +100,9 @@ class GatedLayer(nn.Module):
 class GatedPixelCNN(nn.Module):
     """Layers of two stacks; what the horizontal one finds in each is added up for the head.
 
+    The stacks are those of eq-pixelcnn-shift, each layer ends in the gates of eq-pixelcnn-gate, and
+    a label enters them by eq-pixelcnn-condition.
+
     Args:
         sizes: what the model asks for.
         features: of each stack, a multiple of the channels.

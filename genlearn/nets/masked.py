@@ -17,7 +17,8 @@ def channel_mask(out_features: int, in_features: int, channels: int, kind: Kind)
 
     Features stand in one group a channel. Mask A lets a group see those of the channels before its
     own: right for the first layer, whose inputs are the values themselves. Mask B lets it see its
-    own group too: right from then on, when that group knows only what came before.
+    own group too: right from then on, when that group knows only what came before;
+    eq-pixelcnn-channels.
 
     Raises:
         ValueError: if the features cannot be shared out evenly, or the kind is no mask.
@@ -51,6 +52,8 @@ def causal_mask(
 
 class MaskedConv2d(nn.Conv2d):
     """A convolution that keeps the size of an image and sees only what comes before.
+
+    eq-pixelcnn-mask; one of kind A and then any number of kind B are causal, eq-pixelcnn-causal.
 
     Args:
         in_features, out_features: multiples of channels.
