@@ -73,7 +73,7 @@ class DiagonalBiLSTM(nn.Module):
         mended: whether the right-hand direction sees the pixel at which it stands. False: as in
             the paper.
         fused: whether training takes the gradient written by hand, see
-            :mod:`genlearn.nets.scan_backward`.
+            ``genlearn.nets.scan_backward``.
     """
 
     def __init__(

@@ -32,7 +32,7 @@ class RowLSTM(nn.Module):
         head: hidden features of the two last layers.
         dropout: share of values set to zero while training.
         fused: whether training takes the gradient written by hand, see
-            :mod:`genlearn.nets.scan_backward`.
+            ``genlearn.nets.scan_backward``.
 
     Raises:
         ValueError: if a kernel is even.
