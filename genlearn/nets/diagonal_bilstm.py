@@ -34,7 +34,7 @@ class Diagonals(NamedTuple):
 
 @lru_cache(maxsize=16)
 def diagonals(height: int, width: int, device: torch.device) -> Diagonals:
-    """Sort the pixels of an image of a size; eq-pixelrnn-skew.
+    """Sort the pixels of an image of a size.
 
     A pixel sees two of the diagonal before: the one above it and the one on its left. These are
     neighbours there, the one above standing first.
@@ -53,7 +53,7 @@ def diagonals(height: int, width: int, device: torch.device) -> Diagonals:
 
 
 class DiagonalBiLSTM(nn.Module):
-    """A masked convolution of kind A, layers of Diagonal BiLSTM, and the head.
+    """A masked convolution of kind A, layers of Diagonal BiLSTM, and the head: eq-pixelrnn-diagonal.
 
     Each pixel knows all pixels before it. In the paper's network it knows all but one: the last
     pixel of the row above (eq-pixelrnn-missing). The first convolution shows a pixel to those
@@ -122,7 +122,7 @@ def diagonal_bilstm_layer(
     shown: Tensor | None = None,
     scan: Callable[..., Tensor] = scan,
 ) -> Tensor:
-    """Run one layer over an image, in both directions: eq-pixelrnn-diagonal.
+    """Run one layer over an image, in both directions.
 
     The right-hand direction is the left-hand one in the mirror. There, a pixel's state knows the
     pixels on its right. These come later in the order of reading, so each pixel is given the state

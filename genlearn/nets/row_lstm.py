@@ -17,7 +17,7 @@ from genlearn.nets.scan_layer import ScanLayer, context_rows
 
 
 class RowLSTM(nn.Module):
-    """A masked convolution of kind A, layers of Row LSTM, and the head.
+    """A masked convolution of kind A, layers of Row LSTM (alg-pixelrnn-row), and the head.
 
     The state of a pixel is computed from the states of the three pixels above it, so it knows a
     triangle of the image: one pixel more on each side for each row up.
@@ -81,7 +81,7 @@ class RowLSTM(nn.Module):
 def row_lstm_layer(
     layer: ScanLayer, x: Tensor, context: Tensor, scan: Callable[..., Tensor] = scan
 ) -> Tensor:
-    """Run one layer over an image: alg-pixelrnn-row, eq-pixelrnn-row.
+    """Run one layer over an image.
 
     Args:
         layer: of a Row LSTM.
