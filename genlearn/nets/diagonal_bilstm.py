@@ -53,7 +53,7 @@ def diagonals(height: int, width: int, device: torch.device) -> Diagonals:
 
 
 class DiagonalBiLSTM(nn.Module):
-    """A masked convolution of kind A, layers of Diagonal BiLSTM, and the head: eq-pixelrnn-diagonal.
+    """Masked convolution of kind A, layers of Diagonal BiLSTM, and the head: eq-pixelrnn-diagonal.
 
     Each pixel knows all pixels before it. In the paper's network it knows all but one: the last
     pixel of the row above (eq-pixelrnn-missing). The first convolution shows a pixel to those
