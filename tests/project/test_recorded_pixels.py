@@ -21,13 +21,14 @@ BARS = {
 
 @pytest.mark.parametrize("model", BARS)
 def test_each_model_learns_the_digits_as_well_as_it_should(model):
-    """On average over three seeds; 86.76 nats is what a comparable course's program reaches."""
+    """On average over seeds; 86.76 nats is what a comparable course's program reaches."""
     rows = [row for row in DIGITS["rows"] if row["model"] == model]
-    assert [row["seed"] for row in rows] == [0, 1, 2]
+    assert rows
+    assert [row["seed"] for row in rows] == list(range(len(rows)))
     nats = [row["test"]["negative_log_likelihood_nats"] for row in rows]
     assert statistics.mean(nats) <= BARS[model]
     said = DIGITS["test_nats"][model]
-    assert (said["seeds"], said["least"], said["most"]) == (3, min(nats), max(nats))
+    assert (said["seeds"], said["least"], said["most"]) == (len(rows), min(nats), max(nats))
     assert said["mean"] == pytest.approx(statistics.mean(nats), abs=1e-3)
     for row in rows:
         assert row["thread_seconds"] <= 360
