@@ -103,8 +103,8 @@ _DIGITS: Sizes = {
 # For a CPU, in minutes on one thread for 28 x 28. Widths are multiples of 6: they suit colours too.
 _QUICK: Sizes = {
     "pixel-lstm": {"features": 120, "layers": 1, "steps": 1000},
-    "row-lstm": {"features": 36, "layers": 4},
-    "diagonal-bilstm": {"features": 36, "layers": 4},
+    "row-lstm": {"features": 36, "layers": 4, "steps": 1200},
+    "diagonal-bilstm": {"features": 36, "layers": 4, "steps": 1200},
     "pixel-cnn": {"features": 60, "layers": 5},
     "gated-pixel-cnn": {"features": 36, "layers": 5, "steps": 1500},
     "pixel-cnn-pp": {"features": 36, "layers": 2, "steps": 1500, "likelihood": "logistic"},
