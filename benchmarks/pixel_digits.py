@@ -101,6 +101,8 @@ def mixtures(rows: dict[tuple[str, int], dict[str, Any]], runs: Path) -> list[di
         parts.setdefault(model, []).append(pixel.load(runs / f"{model}-seed{seed}"))
     parts["all"] = [model for models in parts.values() for model in models]
     for name, models in parts.items():
+        if len(models) == 1:
+            continue
         figures = {}
         for split in SPLITS:
             images = getattr(digits, split)
