@@ -44,3 +44,12 @@ def test_a_mixture_of_a_models_seeds_is_better_than_they_are_on_average():
         for split in ("valid", "test"):
             nats = [r[split]["negative_log_likelihood_nats"] for r in mine]
             assert row[split]["negative_log_likelihood_nats"] < statistics.mean(nats)
+
+
+def test_a_prior_that_reads_the_codes_saves_nats():
+    """Of a VQ-VAE on the digits: against the frequencies of codes at each place."""
+    run = json.loads((RESULTS / "runs" / "vqvae-digits-quick-seed0.json").read_text("utf-8"))
+    assert run["settings"]["prior"] == "pixel"
+    for split in ("valid", "test"):
+        figures = run["result"][split]
+        assert figures["independent_rate_nats"] - figures["rate_nats"] > 4
