@@ -71,7 +71,9 @@ class RowLSTM(nn.Module):
                 x = row_lstm_layer(layer, x, context, fast_scan if self.fused else scan)
         elif self.layers:
             x = wavefront(list(self.layers), x, context)
-        return self.head(x.permute(3, 0, 1, 2))
+        # The head maps each pixel alone. To it, the batch is one long image: x stays where it is.
+        parameters = self.head(x.flatten(2).unsqueeze(0)).unflatten(3, x.shape[2:])
+        return parameters.squeeze(0).permute(3, 0, 1, 2, 4)
 
     def cache(self, condition: Tensor, size: tuple[int, int]) -> PixelCache:
         """Begin to draw images of a size."""
