@@ -14,6 +14,7 @@ from genlearn.nets.pixel_network import PixelCache, PixelSizes
 from genlearn.nets.scan import Step, at_tap, lstm, scan
 from genlearn.nets.scan_backward import fast_scan
 from genlearn.nets.scan_layer import ScanLayer, context_rows
+from genlearn.nets.wavefront_backward import fast_wavefront
 
 
 class RowLSTM(nn.Module):
@@ -32,7 +33,8 @@ class RowLSTM(nn.Module):
         head: hidden features of the two last layers.
         dropout: share of values set to zero while training.
         fused: whether training takes the gradient written by hand, see
-            ``genlearn.nets.scan_backward``.
+            ``genlearn.nets.scan_backward`` and ``genlearn.nets.wavefront_backward``. With more
+            than one layer, training with dropout does not: it runs ``wavefront``.
 
     Raises:
         ValueError: if a kernel is even.
@@ -66,11 +68,12 @@ class RowLSTM(nn.Module):
         """Map (N, channels * inputs, H, W) to parameters (N, channels, H, W, outputs)."""
         x = self.first(inputs).permute(1, 2, 3, 0).contiguous()  # (features, H, W, N)
         context = context_rows(condition)
-        if self.fused or len(self.layers) == 1:
-            for layer in self.layers:
-                x = row_lstm_layer(layer, x, context, fast_scan if self.fused else scan)
+        if len(self.layers) == 1:
+            x = row_lstm_layer(self.layers[0], x, context, fast_scan if self.fused else scan)
         elif self.layers:
-            x = wavefront(list(self.layers), x, context)
+            drops = self.training and self.layers[0].dropout.p > 0
+            run = fast_wavefront if self.fused and not drops else wavefront
+            x = run(list(self.layers), x, context)
         # The head maps each pixel alone. To it, the batch is one long image: x stays where it is.
         parameters = self.head(x.flatten(2).unsqueeze(0)).unflatten(3, x.shape[2:])
         return parameters.squeeze(0).permute(3, 0, 1, 2, 4)
