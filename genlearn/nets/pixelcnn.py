@@ -19,7 +19,8 @@ class MaskedBlock(nn.Module):
         features: of input and output; half of them a multiple of channels.
         kernel: of the convolution in the middle.
         channels: of the image.
-        dropout: share of hidden values set to zero while training.
+        dropout: share of what a block reads that is set to zero while training; what it hands on
+            stays whole.
     """
 
     def __init__(self, features: int, kernel: int, channels: int, dropout: float) -> None:
@@ -31,8 +32,8 @@ class MaskedBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, features, H, W) to the same shape."""
-        hidden = F.relu(self.middle(F.relu(self.down(F.relu(x)))))
-        return x + self.up(self.dropout(hidden))
+        hidden = F.relu(self.middle(F.relu(self.down(self.dropout(F.relu(x))))))
+        return x + self.up(hidden)
 
 
 class PixelCNN(nn.Module):

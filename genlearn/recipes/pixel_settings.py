@@ -91,7 +91,7 @@ _DIGITS: Sizes = {
     "row-lstm": {"features": 64, "layers": 2, "dropout": 0.15, "steps": 1800},
     "diagonal-bilstm": {"features": 64, "layers": 1, "dropout": 0.1, "steps": 1500},
     "pixel-cnn": {
-        "features": 96, "layers": 9, "head": 96, "dropout": 0.2, "moved": 0.4, "steps": 2600,
+        "features": 96, "layers": 9, "head": 96, "dropout": 0.3, "moved": 0.4, "steps": 1800,
     },
     "gated-pixel-cnn": {"features": 48, "layers": 6, "dropout": 0.2, "steps": 1500},
     "pixel-cnn-pp": {
