@@ -1232,6 +1232,9 @@ figure
 # - Drawing takes one step a value. A temperature makes it another, usually worse model.
 # - Give it a label, and the same network draws on demand and classifies.
 #
+# On the {ref}`pixel desk <sec-pixel-desk>` you can do all this by hand: set a pixel, watch the next
+# one's distribution move, and let the rest be drawn.
+#
 # (sec-sequence-reading)=
 # ## Further reading
 #

@@ -1548,6 +1548,9 @@ print("mask B first: they sum to more than 15, and the probe finds the leak")
 # - Attention sees all of the past in one layer, at a cost of $n^2$.
 # - The likelihood is exact *if nothing leaks*. Probe it.
 #
+# A PixelCNN that is told the label runs on the {ref}`pixel desk <sec-pixel-desk>`. Press a pixel
+# behind the next one: no bar moves. This is the probe, by hand.
+#
 # ## Further reading
 #
 # {cite:t}`oord2016` introduced PixelCNN beside PixelRNN, as its fast relative.
