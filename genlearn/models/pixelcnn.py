@@ -14,6 +14,7 @@ def pixel_cnn(
     kernel: int = 3,
     head: int = 64,
     dropout: float = 0.0,
+    places: bool = False,
     **options,
 ) -> PixelModel:
     """Make a PixelCNN: one network of masked convolutions.
@@ -25,13 +26,17 @@ def pixel_cnn(
         first_kernel, kernel: odd sizes, of the first layer and of the blocks.
         head: hidden features of the two last layers, a multiple of the channels.
         dropout: share of hidden values set to zero while training.
+        places: whether features of each place are learned, for images that are centred.
         options: likelihood, classes and embedding, as for :class:`PixelModel`.
 
     Source: van den Oord et al. (2016), arXiv 1601.06759, section 3.6.
     """
 
     def network(sizes: nets.PixelSizes) -> nets.PixelCNN:
-        return nets.PixelCNN(sizes, features, layers, first_kernel, kernel, head, dropout)
+        of_places = shape[1:] if places else None
+        return nets.PixelCNN(
+            sizes, features, layers, first_kernel, kernel, head, dropout, of_places
+        )
 
     return PixelModel(network, shape, levels, **options)
 

@@ -49,6 +49,8 @@ class PixelCNN(nn.Module):
         first_kernel, kernel: of the first layer, and of the blocks.
         head: hidden features of the two last layers.
         dropout: share of hidden values set to zero while training.
+        places: height and width of the images, to learn features of each place, which convolutions
+            cannot tell apart but near the border. None: as in the paper, all places are alike.
     """
 
     def __init__(
@@ -60,9 +62,11 @@ class PixelCNN(nn.Module):
         kernel: int,
         head: int,
         dropout: float,
+        places: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
         channels = sizes.channels
+        self.places = None if places is None else nn.Parameter(torch.zeros(features, *places))
         self.first = MaskedConv2d(channels * sizes.inputs, features, first_kernel, "A", channels)
         self.condition = nn.Linear(sizes.condition, features, bias=False)
         self.blocks = nn.ModuleList(
@@ -73,6 +77,8 @@ class PixelCNN(nn.Module):
     def forward(self, inputs: Tensor, condition: Tensor) -> Tensor:
         """Map (N, channels * inputs, H, W) to parameters (N, channels, H, W, outputs)."""
         x = self.first(inputs) + self.condition(condition)[:, :, None, None]
+        if self.places is not None:
+            x = x + self.places[:, : x.shape[2], : x.shape[3]]
         for block in self.blocks:
             x = block(x)
         return self.head(x)
@@ -141,7 +147,7 @@ class PixelCNNCache:
 
     def __init__(self, network: PixelCNN, condition: Tensor, size: tuple[int, int]) -> None:
         n = len(condition)
-        self.condition = network.condition(condition)
+        self.condition, self.places = network.condition(condition), network.places
         self.first = CachedConvolution(network.first, n, size)
         self.blocks = [
             [CachedConvolution(layer, n, size) for layer in (block.down, block.middle, block.up)]
@@ -156,6 +162,8 @@ class PixelCNNCache:
             for _, middle, _ in self.blocks:
                 middle.begin_row()
         x = self.first(inputs[:, :, row, column], column) + self.condition
+        if self.places is not None:
+            x = x + self.places[:, row, column]
         for down, middle, up in self.blocks:
             hidden = middle(down(x.relu(), column).relu_(), column).relu_()
             x = x + up(hidden, column)

@@ -231,7 +231,7 @@ _CONSTRUCTORS: dict[str, tuple[Callable[..., PixelModel], dict[str, str]]] = {
     ),
     "row-lstm": (models.row_lstm, {**_WINDOWS, "hidden": "hidden"}),
     "diagonal-bilstm": (models.diagonal_bilstm, {**_WINDOW, "hidden": "hidden"}),
-    "pixel-cnn": (models.pixel_cnn, _WINDOWS),
+    "pixel-cnn": (models.pixel_cnn, {**_WINDOWS, "places": "places"}),
     "gated-pixel-cnn": (models.gated_pixel_cnn, _WINDOWS),
     "pixel-cnn-pp": (models.pixel_cnn_pp, _WIDTH),
     "transformer": (

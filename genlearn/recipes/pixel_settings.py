@@ -35,6 +35,8 @@ class Config(Settings):
     """Length of the learned vector that stands for a level; 0: levels are grey values."""
     position: int = 32
     """Length of the learned vector that tells a pixel-lstm where it is."""
+    places: bool = False
+    """Learn features of each place, which helps a pixel-cnn where images are centred."""
     first_kernel: int = 5
     """Height and width of the first layer's window, for the models of rows and of convolutions."""
     kernel: int = 3
@@ -91,7 +93,8 @@ _DIGITS: Sizes = {
     "row-lstm": {"features": 64, "layers": 2, "dropout": 0.15, "steps": 1800},
     "diagonal-bilstm": {"features": 64, "layers": 1, "dropout": 0.1, "steps": 1500},
     "pixel-cnn": {
-        "features": 96, "layers": 9, "head": 96, "dropout": 0.3, "moved": 0.4, "steps": 1800,
+        "features": 96, "layers": 8, "head": 96, "dropout": 0.25, "moved": 0.4, "steps": 1600,
+        "places": True,
     },
     "gated-pixel-cnn": {"features": 48, "layers": 6, "dropout": 0.2, "steps": 1500},
     "pixel-cnn-pp": {

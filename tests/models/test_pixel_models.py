@@ -41,6 +41,7 @@ SIZES = {
         "first_kernel": draw.choice([3, 5, 7]),
         "kernel": draw.choice([1, 3, 5]),
         "head": channels * draw.randint(3, 6),
+        "places": draw.choice([False, True]),
     },
     "row_lstm": lambda draw, channels: {
         "features": 2 * channels * draw.randint(1, 3),
