@@ -73,7 +73,7 @@ SIZES = {
 }
 """Small networks of any kind: sizes drawn for each, from the number of channels."""
 
-STRENGTH = {"pixel_cnn_pp": 0.35}
+STRENGTH = {"pixel_cnn": 0.5, "pixel_cnn_pp": 0.35}
 """Standard deviation of the weights, if not 0.7: what many blocks add up must stay small."""
 
 SEES_EVERYTHING = {"diagonal_bilstm", "image_transformer", "pixel_lstm"}
