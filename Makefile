@@ -73,7 +73,7 @@ book: $(STAMP) ## build the site; any warning is an error
 
 test: check mutations grading validate book site ## everything that must hold: check, the problem sets, the notebooks, the book, the site
 
-check: $(STAMP) $(FONTS) ## lint and unit tests alone (under 90 s)
+check: $(STAMP) $(FONTS) ## lint and unit tests alone (two minutes)
 	$(call say,Lint)
 	@$(RUN) ruff check $(CODE)
 	@$(RUN) ruff format --check $(CODE)
