@@ -18,6 +18,7 @@ medians. Time is that of the one thread on the processor.
 import argparse
 import statistics
 from collections.abc import Callable
+from functools import partial
 from time import process_time
 
 import torch
@@ -115,8 +116,8 @@ def speed(name: str, side: int, images: int, repeats: int, loop: bool = True) ->
             cached_seconds.append(seconds(lambda: model.sample(images, uniforms=uniforms)))
             for key, cache in naive.items():
                 for _ in range(3):
-                    run = lambda cache=cache: cache.parameters(inputs, side // 2, 0, 0)  # noqa: E731
-                    pass_seconds[key].append(seconds(run))
+                    one_pass = partial(cache.parameters, inputs, side // 2, 0, 0)
+                    pass_seconds[key].append(seconds(one_pass))
     cached = statistics.median(cached_seconds)
     return [
         {

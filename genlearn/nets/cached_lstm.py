@@ -1,10 +1,7 @@
-"""Parts of the caches of recurrent networks: what is done for one pixel at a time."""
+"""An LSTM for one pixel at a time, as the caches of recurrent networks need it."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-
-from genlearn.nets.masked import MaskedConv2d
 
 
 class CachedLSTM:
@@ -38,36 +35,3 @@ class CachedLSTM:
         self.candidate.tanh_()
         cell = torch.addcmul(self.forget_gate * cell, self.input_gate, self.candidate)
         return self.output_gate * cell.tanh(), cell
-
-
-class CachedFirst:
-    """A network's first convolution for one pixel at a time, straight from the image.
-
-    What the rows above contribute is computed once a row, for all its pixels.
-    """
-
-    def __init__(self, layer: MaskedConv2d) -> None:
-        kernel, self.bias, self.reach = layer.masked_weight(), layer.bias, layer.reach
-        self.above = kernel[:, :, :-1]
-        # Of the last row, the pixel itself and those on its left: at a row's start there are fewer.
-        row = kernel[:, :, -1, : self.reach + 1].movedim(0, 2)  # (in, taps, out)
-        self.row = [
-            row[:, self.reach - column :].flatten(0, 1).contiguous()
-            for column in range(self.reach + 1)
-        ]
-
-    def begin_row(self, inputs: Tensor, row: int) -> None:
-        """Compute what a row gets from those above it."""
-        width = inputs.shape[3]
-        if not self.reach:
-            self.from_above = (self.bias,) * width
-            return
-        rows = inputs[:, :, max(0, row - self.reach) : row]
-        padded = F.pad(rows, (self.reach, self.reach, self.reach - rows.shape[2], 0))
-        above = F.conv2d(padded, self.above, self.bias)
-        self.from_above = above.squeeze(2).permute(2, 0, 1).contiguous().unbind()
-
-    def __call__(self, inputs: Tensor, row: int, column: int) -> Tensor:
-        """Return the features of one pixel, (n, out)."""
-        taps = inputs[:, :, row, max(0, column - self.reach) : column + 1].flatten(1)
-        return torch.addmm(self.from_above[column], taps, self.row[min(column, self.reach)])

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genlearn.nets.cached_lstm import CachedFirst, CachedLSTM
-from genlearn.nets.masked import CachedHead, Head, MaskedConv2d
+from genlearn.nets.cached_lstm import CachedLSTM
+from genlearn.nets.masked import CachedFirst, CachedHead, Head, MaskedConv2d
 from genlearn.nets.pixel_network import PixelCache, PixelSizes
 from genlearn.nets.scan import Step, scan
 from genlearn.nets.scan_backward import fast_scan

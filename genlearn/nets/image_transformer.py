@@ -8,9 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genlearn.nets.attention import CachedBlock, TransformerBlock
-from genlearn.nets.masked import MaskedConv2d
+from genlearn.nets.masked import CachedFirst, MaskedConv2d
 from genlearn.nets.pixel_network import PixelCache, PixelSizes
-from genlearn.nets.pixelcnn import CachedConvolution
 
 
 class ImageTransformer(nn.Module):
@@ -84,19 +83,17 @@ class ImageTransformerCache:
         self.last, self.previous, self.channels = network.last, network.previous, network.channels
         self.condition = network.condition(condition)
         self.positions = network.positions(*size)
-        self.first = CachedConvolution(network.first, n, size)
+        self.first = CachedFirst(network.first)
         self.blocks = [CachedBlock(block, n, tokens) for block in network.blocks]
 
     def parameters(self, inputs: Tensor, row: int, column: int, channel: int) -> Tensor:
         """Return the parameters of one value, (n, outputs)."""
-        self.first.follow(inputs, row, column, channel)
-        x = self.first(inputs[:, :, row, column], column)
+        if channel == 0 and column == 0:
+            self.first.begin_row(inputs, row)
+        x = self.first(inputs, row, column)
         x = x.chunk(self.channels, 1)[channel] + self.positions[row, column, channel]
-        x = (
-            x
-            + self.condition
-            + self.previous(value_before(inputs, row, column, channel, self.channels))
-        )
+        before = value_before(inputs, row, column, channel, self.channels)
+        x = x + self.condition + self.previous(before)
         for block in self.blocks:
             x = block(x)
         return self.last(x)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genlearn.nets.masked import CachedHead, Head, MaskedConv2d
+from genlearn.nets.masked import CachedFirst, CachedHead, Head, MaskedConv2d
 from genlearn.nets.pixel_network import PixelCache, PixelSizes
 
 
@@ -118,20 +118,6 @@ class CachedConvolution:
         first = (column + self.reach) * self.features
         self.seen[-1, :, first : first + self.features] = x
 
-    def follow(self, inputs: Tensor, row: int, column: int, channel: int) -> None:
-        """Keep up with an image being drawn, if this layer is the first.
-
-        The last channel of a pixel is drawn after this layer was asked for it, so each pixel is
-        remembered once more when the next one begins.
-        """
-        if channel:
-            return
-        if row or column:
-            before, at = (row, column - 1) if column else (row - 1, inputs.shape[3] - 1)
-            self.remember(inputs[:, :, before, at], at)
-        if column == 0:
-            self.begin_row()
-
     def __call__(self, x: Tensor, column: int) -> Tensor:
         """Map the inputs of one pixel, (n, in), to its outputs, (n, out)."""
         if not self.reach:
@@ -148,7 +134,7 @@ class PixelCNNCache:
     def __init__(self, network: PixelCNN, condition: Tensor, size: tuple[int, int]) -> None:
         n = len(condition)
         self.condition, self.places = network.condition(condition), network.places
-        self.first = CachedConvolution(network.first, n, size)
+        self.first = CachedFirst(network.first)
         self.blocks = [
             [CachedConvolution(layer, n, size) for layer in (block.down, block.middle, block.up)]
             for block in network.blocks
@@ -157,11 +143,11 @@ class PixelCNNCache:
 
     def parameters(self, inputs: Tensor, row: int, column: int, channel: int) -> Tensor:
         """Return the parameters of one value, (n, outputs)."""
-        self.first.follow(inputs, row, column, channel)
         if channel == 0 and column == 0:
+            self.first.begin_row(inputs, row)
             for _, middle, _ in self.blocks:
                 middle.begin_row()
-        x = self.first(inputs[:, :, row, column], column) + self.condition
+        x = self.first(inputs, row, column) + self.condition
         if self.places is not None:
             x = x + self.places[:, row, column]
         for down, middle, up in self.blocks:

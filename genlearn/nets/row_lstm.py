@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from genlearn.nets.cached_lstm import CachedFirst, CachedLSTM
-from genlearn.nets.masked import CachedHead, Head, MaskedConv2d
+from genlearn.nets.cached_lstm import CachedLSTM
+from genlearn.nets.masked import CachedFirst, CachedHead, Head, MaskedConv2d
 from genlearn.nets.pixel_network import PixelCache, PixelSizes
 from genlearn.nets.scan import Step, at_tap, lstm, scan
 from genlearn.nets.scan_backward import fast_scan
