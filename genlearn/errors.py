@@ -19,3 +19,7 @@ class TrainingError(GenlearnError):
 
 class RunError(GenlearnError):
     """A run folder or a checkpoint cannot be used as asked."""
+
+
+class FeatureError(GenlearnError):
+    """A network whose features are asked for, or its weights, cannot be used as asked."""

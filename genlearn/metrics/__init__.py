@@ -8,7 +8,22 @@ from genlearn.metrics.disentanglement import (
     factor_score,
     mutual_information_gap,
 )
-from genlearn.metrics.frechet import frechet_distance
+from genlearn.metrics.features import (
+    Extractor,
+    feature_batches,
+    features_of,
+    inception_features,
+    pixel_features,
+)
+from genlearn.metrics.frechet import frechet_at_infinity, frechet_distance
+from genlearn.metrics.inception_score import InceptionScore, inception_score
+from genlearn.metrics.interval import Interval, bootstrap
+from genlearn.metrics.kernel_distance import (
+    KernelDistance,
+    SubsetDistance,
+    kernel_distance,
+    kernel_distance_of_subsets,
+)
 from genlearn.metrics.likelihood import (
     Estimate,
     bits_per_dim,
@@ -18,22 +33,39 @@ from genlearn.metrics.likelihood import (
     mean_over,
 )
 from genlearn.metrics.modes import ModeCoverage, mode_coverage
+from genlearn.metrics.moments import Moments, moments_of
 
 __all__ = [
     "ClassShares",
     "Estimate",
+    "Extractor",
     "FactorScore",
+    "InceptionScore",
     "InformationGap",
+    "Interval",
+    "KernelDistance",
     "ModeCoverage",
+    "Moments",
+    "SubsetDistance",
     "active_dimensions",
     "bits_per_dim",
+    "bootstrap",
     "class_shares",
     "factor_score",
+    "feature_batches",
+    "features_of",
+    "frechet_at_infinity",
     "frechet_distance",
+    "inception_features",
+    "inception_score",
+    "kernel_distance",
+    "kernel_distance_of_subsets",
     "log_likelihood",
     "mean_elbo",
     "mean_log_prob",
     "mean_over",
     "mode_coverage",
+    "moments_of",
     "mutual_information_gap",
+    "pixel_features",
 ]

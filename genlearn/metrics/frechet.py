@@ -4,37 +4,129 @@ Source: Dowson and Landau (1982), The Fréchet Distance between Multivariate Nor
 for images: Heusel et al. (2017), arXiv 1706.08500.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
+from genlearn.metrics.interval import Interval, normal_width
+from genlearn.metrics.moments import Moments, moments_of
 
-def frechet_distance(first: Tensor, second: Tensor) -> float:
+
+def frechet_distance(first: Tensor | Moments, second: Tensor | Moments) -> float:
     """‖m₁ - m₂‖² + tr(C₁ + C₂ - 2 (C₁ C₂)^½), from means and covariances; squared units.
 
     Zero means equal means and covariances, not equal clouds. The fewer points, the larger the
-    distance between two samples of one distribution.
+    distance between two samples of one distribution. Features that never change have variance
+    zero, and count by their means alone. Only with the features of Inception-v3 may it be called
+    FID.
+
+    With C₁ = L Lᵀ, the trace of the root is the sum of the roots of the eigenvalues of Lᵀ C₂ L,
+    which is symmetric. L is the Cholesky factor of the first covariance or, if that is singular,
+    of the second; if both are, as with fewer points than features, it is a root from an
+    eigendecomposition, whose eigenvalues below zero are rounding and count as zero.
 
     Args:
-        first, second: feature vectors, shape (N, F) and (M, F); at least two each.
+        first, second: feature vectors, shape (N, F) and (M, F), at least two each; or their
+            :class:`Moments`, gathered from batches.
 
     Raises:
         ValueError: if the shapes do not fit, or a value is not finite.
     """
-    shapes = tuple(first.shape), tuple(second.shape)
-    if any(len(s) != 2 or s[0] < 2 for s in shapes) or shapes[0][1] != shapes[1][1]:
-        raise ValueError(f"features must be (N, F) and (M, F), N and M at least 2, got {shapes}")
-    first, second = first.double(), second.double()
-    if not (first.isfinite().all() and second.isfinite().all()):
-        raise ValueError("features must be finite")
-    apart = (first.mean(0) - second.mean(0)).square().sum()
-    one, two = first.T.cov().view(shapes[0][1], -1), second.T.cov().view(shapes[0][1], -1)
-    # C₁ C₂ has the eigenvalues of R C₂ R with R = C₁^½, which is symmetric: real and not negative.
-    root = _root(one)
-    overlap = torch.linalg.eigvalsh(root @ two @ root).clamp(min=0).sqrt().sum()
-    return max(0.0, (apart + one.trace() + two.trace() - 2 * overlap).item())
+    sizes = tuple(_size(features) for features in (first, second))
+    if any(len(s) != 2 or s[0] < 2 for s in sizes) or sizes[0][1] != sizes[1][1]:
+        raise ValueError(f"features must be (N, F) and (M, F), N and M at least 2, got {sizes}")
+    one, two = (x if isinstance(x, Moments) else moments_of(x) for x in (first, second))
+    return _distance(one, two)
 
 
-def _root(symmetric: Tensor) -> Tensor:
-    """The square root of a covariance; eigenvalues below zero are rounding, and count as zero."""
-    values, vectors = torch.linalg.eigh(symmetric)
-    return vectors * values.clamp(min=0).sqrt() @ vectors.T
+def frechet_at_infinity(
+    first: Tensor,
+    second: Tensor | Moments,
+    *,
+    parts: int = 5,
+    shuffles: int = 4,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Extrapolate the Fréchet distance to endless many of the first features, typically samples.
+
+    The distance is on average too large by about c / N. So the first features are cut into 1, 2, …
+    disjoint parts, the mean distance of the parts is taken at each size, and a straight line
+    through these means, over one over the size of a part, is read off at zero. The second features
+    stay as they are: their own share of the bias, about c' / M, remains. So compare only figures
+    with the same reference. The value may lie below zero.
+
+    The interval tells how much the value would change with other first features; the second are
+    taken as given. It is found from how much the smallest parts differ.
+
+    Args:
+        first: features to be extrapolated, shape (N, F).
+        second: features of the reference, shape (M, F), or their moments.
+        parts: the most that the first features are cut into. Each must hold at least 2 F points:
+            with fewer, the distance is no straight line in one over their number.
+        shuffles: how many times the first features are cut up, each time another way.
+        level: of confidence, 0 … 1.
+        seed: of the shuffles.
+
+    Raises:
+        ValueError: if the shapes do not fit, a value is not finite, there are fewer than 2 parts or
+            no shuffle, or the parts are too small.
+
+    Source: Chong and Forsyth (2020), arXiv 1911.07023. They draw each sub-sample anew; disjoint
+    parts use every point equally often at each size, so most of the noise of drawing cancels.
+    """
+    if parts < 2 or shuffles < 1:
+        raise ValueError(f"there must be 2 parts and 1 shuffle at least, got {parts}, {shuffles}")
+    frechet_distance(first[:2] if first.ndim == 2 else first, second)  # shapes fit, or it raises
+    if len(first) < parts * 2 * first.shape[1]:
+        raise ValueError(
+            f"{parts} parts of at least {2 * first.shape[1]} points, twice the features, need "
+            f"{parts * 2 * first.shape[1]} points, got {len(first)}"
+        )
+    width = normal_width(level)
+    reference = second if isinstance(second, Moments) else moments_of(second)
+    generator = torch.Generator().manual_seed(seed)
+    counts = torch.arange(1, parts + 1, dtype=torch.float64)
+    ends, variances = [], []
+    for _ in range(shuffles):
+        order = torch.randperm(len(first), generator=generator).to(first.device)
+        figures = [
+            torch.tensor([_distance(moments_of(first[rows]), reference) for rows in pieces])
+            for pieces in (order.tensor_split(k) for k in range(1, parts + 1))
+        ]
+        means = torch.stack([figure.double().mean() for figure in figures])
+        slope = (counts - counts.mean()) @ means / (counts - counts.mean()).square().sum()
+        ends.append((means.mean() - slope * counts.mean()).item())
+        variances.append(figures[-1].double().var().item() / parts)
+    value = sum(ends) / shuffles
+    half = width * math.sqrt(sum(variances) / shuffles)
+    return Interval(value, value - half, value + half, level)
+
+
+def _size(features: Tensor | Moments) -> tuple[int, ...]:
+    if isinstance(features, Moments):
+        return (features.count, features.features)
+    return tuple(features.shape)
+
+
+def _distance(first: Moments, second: Moments) -> float:
+    one, mean = first.covariance, first.mean
+    two = second.covariance.to(one.device)
+    apart = (mean - second.mean.to(one.device)).square().sum()
+    distance = (apart + one.trace() + two.trace() - 2 * _overlap(one, two)).item()
+    if not math.isfinite(distance):
+        raise ValueError("features are too large: the distance is not finite in float64")
+    return max(0.0, distance)
+
+
+def _overlap(one: Tensor, two: Tensor) -> Tensor:
+    """The trace of (C₁ C₂)^½; the order of the two does not matter."""
+    root, singular = torch.linalg.cholesky_ex(one)
+    if singular:
+        one, two = two, one
+        root, singular = torch.linalg.cholesky_ex(one)
+    if singular:
+        values, vectors = torch.linalg.eigh(one)
+        root = vectors * values.clamp(min=0).sqrt()
+    return torch.linalg.eigvalsh(root.T @ two @ root).clamp(min=0).sqrt().sum()
