@@ -1,8 +1,8 @@
 """Put one bug into a copy of the library, and see whether the test that should notice does."""
 
+import multiprocessing
 import os
 import shutil
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -10,6 +10,8 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 
 ASSERTIONS = ("assert", "AssertionError")  # how pytest begins the message of a failed assertion
+HEAVY = "torch torch._dynamo torch.profiler safetensors.torch scipy.stats sklearn.datasets skimage"
+HEAVY += " matplotlib.figure tyro pytest _pytest.junitxml"
 
 
 class Mutation(NamedTuple):
@@ -69,23 +71,45 @@ def apply(mutation: Mutation, folder: Path) -> None:
 
 
 def run_tests(tests: list[str], root: Path, folder: Path) -> Outcome:
-    """Run tests of a project against the copy of its library in a folder."""
-    report = folder / "report.xml"
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(folder),  # searched before the installed library
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # none is needed, and they take two seconds to load
-    }
-    command = [sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider"]
-    command += [f"--rootdir={root}", f"--junit-xml={report}", *(str(root / t) for t in tests)]
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
+    """Run tests of a project against the copy of its library in a folder, in a process of its own.
+
+    The process is the fork of one that has loaded PyTorch and its like, but nothing of the library:
+    loading them anew for each bug would take most of the time.
+    """
+    report, output = folder / "report.xml", folder / "output.txt"
+    arguments = ["-q", "-x", "--tb=short", "--assert=plain", "-p", "no:cacheprovider"]
+    arguments += [f"--rootdir={root}", f"--junit-xml={report}", *(str(root / t) for t in tests)]
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(HEAVY.split())
+    process = context.Process(target=_pytest, args=(arguments, folder, output))
+    process.start()
+    process.join()
     suite = ElementTree.parse(report).getroot() if report.is_file() else ElementTree.Element("x")
     return Outcome(
-        done.returncode,
+        process.exitcode,
         [failure.get("message", "") for failure in suite.iter("failure")],
         len(list(suite.iter("error"))),
-        done.stdout + done.stderr,
+        output.read_text("utf-8"),
     )
+
+
+def _pytest(arguments: list[str], folder: Path, output: Path) -> None:
+    """Become a run of pytest that finds the library in a folder, and says all into a file."""
+    with output.open("wb") as file:
+        os.dup2(file.fileno(), sys.stdout.fileno())
+        os.dup2(file.fileno(), sys.stderr.fileno())
+    os.chdir(folder)
+    sys.path.insert(0, str(folder))  # searched before the installed library
+    os.environ["PYTHONPATH"] = str(folder)  # for processes that a test starts
+    sys.dont_write_bytecode = True
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # none is needed, and they load slowly
+    import pytest
+
+    assert "genlearn" not in sys.modules
+    code = pytest.main(arguments)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(
+        code
+    )  # at once: what waits for the end of a process belongs to the one we are copied of

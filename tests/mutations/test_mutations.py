@@ -1,4 +1,7 @@
-"""Tests of the tests: a deliberate bug in the library must make the named test fail."""
+"""Tests of the tests: a deliberate bug in the library must make the named test fail.
+
+That all of these tests pass without a bug is what `make check` sees.
+"""
 
 from pathlib import Path
 
@@ -7,15 +10,7 @@ from harness import Mutation, apply, copy_package, read_catalogue, run_tests
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-CATALOGUES = sorted(HERE.glob("*.toml"))
-MUTATIONS = [mutation for path in CATALOGUES for mutation in read_catalogue(path)]
-
-
-@pytest.mark.parametrize("catalogue", CATALOGUES, ids=lambda path: path.stem)
-def test_the_named_tests_pass_without_a_bug(catalogue, tmp_path):
-    tests = sorted({mutation.test for mutation in read_catalogue(catalogue)})
-    outcome = run_tests(tests, ROOT, copy_package(ROOT, tmp_path))
-    assert outcome.code == 0, outcome.output
+MUTATIONS = [entry for path in sorted(HERE.glob("*.toml")) for entry in read_catalogue(path)]
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
