@@ -24,6 +24,17 @@ from genlearn.metrics.kernel_distance import (
     kernel_distance,
     kernel_distance_of_subsets,
 )
+from genlearn.metrics.frechet import frechet_distance
+from genlearn.metrics.human import (
+    criterion_from_rates,
+    d_prime_from_pairs,
+    d_prime_from_rates,
+    interval_from_pairs,
+    interval_from_rates,
+    trials_for_width,
+    wilson,
+)
+from genlearn.metrics.human_test import HumanResult, HumanTest
 from genlearn.metrics.likelihood import (
     Estimate,
     bits_per_dim,
@@ -41,6 +52,8 @@ __all__ = [
     "Extractor",
     "FactorScore",
     "InceptionScore",
+    "HumanResult",
+    "HumanTest",
     "InformationGap",
     "Interval",
     "KernelDistance",
@@ -51,6 +64,9 @@ __all__ = [
     "bits_per_dim",
     "bootstrap",
     "class_shares",
+    "criterion_from_rates",
+    "d_prime_from_pairs",
+    "d_prime_from_rates",
     "factor_score",
     "feature_batches",
     "features_of",
@@ -60,6 +76,8 @@ __all__ = [
     "inception_score",
     "kernel_distance",
     "kernel_distance_of_subsets",
+    "interval_from_pairs",
+    "interval_from_rates",
     "log_likelihood",
     "mean_elbo",
     "mean_log_prob",
@@ -68,4 +86,6 @@ __all__ = [
     "moments_of",
     "mutual_information_gap",
     "pixel_features",
+    "trials_for_width",
+    "wilson",
 ]
