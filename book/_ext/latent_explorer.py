@@ -1,8 +1,9 @@
 """The explorers: a VAE, a generator and a PixelCNN, trained, that run in the reader's browser.
 
 ``{explorer}``, ``{steering}`` and ``{pixels}`` each put one into a page, which then loads its scripts;
-no other page does. The files lie in ``book/_extra/explorer``; ``tools/explorer.py``,
-``tools/steering.py`` and ``tools/pixel_desk.py`` make the weights.
+no other page does. ``{judging}`` does so with a test of people on samples of all three. The files lie
+in ``book/_extra/explorer``; ``tools/explorer.py``, ``tools/steering.py`` and ``tools/pixel_desk.py``
+make the weights, ``tools/judging_desk.py`` draws the samples.
 """
 
 import json
@@ -56,6 +57,18 @@ here.</p>
 <script defer src="{up}explorer/pixels_desk.js"></script>
 """
 
+JUDGING = """\
+<link rel="stylesheet" href="{up}explorer/explorer.css">
+<div class="explorer judging">
+<p>Here stands a test: you are shown digits, and say which of them are real and which a model made. It
+runs in your browser and needs JavaScript, which is switched off here.</p>
+</div>
+<script defer src="{up}explorer/judging.js"></script>
+<script defer src="{up}explorer/shared.js"></script>
+<script defer src="{up}explorer/detection.js"></script>
+<script defer src="{up}explorer/judging_desk.js"></script>
+"""
+
 
 def weights(root: Path, name: str = "weights.js") -> dict:
     """Return the content of a file of weights."""
@@ -104,6 +117,11 @@ def recognised(root: Path) -> str:
     return f"{math.floor(100 * weights(root, 'pixels.js')['test']['recognised'])} %"
 
 
+def judged(root: Path) -> int:
+    """Count the images of each source on the judging desk."""
+    return len(weights(root, "judging.js")["images"]["real"])
+
+
 class Explorer(SphinxDirective):
     """The place of the explorer in a page, which has at most one."""
 
@@ -134,9 +152,20 @@ class Pixels(SphinxDirective):
         return [nodes.raw("", PIXELS.format(up=up), format="html")]
 
 
+class Judging(SphinxDirective):
+    """The place of the judging desk in a page, which has at most one."""
+
+    has_content = False
+
+    def run(self):
+        up = "../" * self.env.docname.count("/")
+        return [nodes.raw("", JUDGING.format(up=up), format="html")]
+
+
 def setup(app):
     """Register the directives."""
     app.add_directive("explorer", Explorer)
     app.add_directive("steering", Steering)
     app.add_directive("pixels", Pixels)
+    app.add_directive("judging", Judging)
     return {"parallel_read_safe": True}
