@@ -327,14 +327,14 @@ def of_games(family: str, steps: int, rate: float, seed: int, **differs) -> Entr
     )
 
 
-_GAN = {"channels": (48, 96), "latent_dim": 56}
-_CONV = {"network": "conv", "channels": (28, 52), "latent_dim": 16}
+_GAN = {"channels": (48, 96), "latent_dim": 56, "batch_size": 32, "average": AVERAGE}
+_CONV = {"network": "conv", "channels": (28, 52), "latent_dim": 16, "batch_size": 64}
 
 FAMILIES: dict[str, tuple[Callable[..., Entry], dict[str, Any]]] = {
     "vae-mlp": (of_codes, {"network": "mlp", "hidden": (350,), "pixel_features": 4}),
     "vae-conv": (of_codes, _CONV),
     "beta-vae": (of_codes, {**_CONV, "beta": 2.0}),
-    "iwae": (of_codes, {**_CONV, "codes": 8, "gradient": "doubly", "batch_size": 32}),
+    "iwae": (of_codes, {**_CONV, "codes": 5, "gradient": "doubly", "batch_size": 16}),
     "vq-vae": (of_grid_codes, {"prior_features": 28}),
     "gan": (of_games, {**_GAN, "normalise": "batch", "penalty": "none", "penalty_last": 0.0}),
     "gan-r1": (of_games, _GAN),
