@@ -1,5 +1,12 @@
 """Figures that say how good a model is."""
 
+from genlearn.metrics.annealed import (
+    Annealed,
+    AnnealedEstimate,
+    annealed_log_likelihood,
+    annealed_log_prob,
+    sigmoid_schedule,
+)
 from genlearn.metrics.class_shares import ClassShares, class_shares
 from genlearn.metrics.disentanglement import (
     FactorScore,
@@ -38,6 +45,7 @@ from genlearn.metrics.human_test import HumanResult, HumanTest
 from genlearn.metrics.likelihood import (
     Estimate,
     bits_per_dim,
+    density_bits_per_dim,
     log_likelihood,
     mean_elbo,
     mean_log_prob,
@@ -47,6 +55,8 @@ from genlearn.metrics.modes import ModeCoverage, mode_coverage
 from genlearn.metrics.moments import Moments, moments_of
 
 __all__ = [
+    "Annealed",
+    "AnnealedEstimate",
     "ClassShares",
     "Estimate",
     "Extractor",
@@ -61,12 +71,15 @@ __all__ = [
     "Moments",
     "SubsetDistance",
     "active_dimensions",
+    "annealed_log_likelihood",
+    "annealed_log_prob",
     "bits_per_dim",
     "bootstrap",
     "class_shares",
     "criterion_from_rates",
     "d_prime_from_pairs",
     "d_prime_from_rates",
+    "density_bits_per_dim",
     "factor_score",
     "feature_batches",
     "features_of",
@@ -88,4 +101,5 @@ __all__ = [
     "pixel_features",
     "trials_for_width",
     "wilson",
+    "sigmoid_schedule",
 ]

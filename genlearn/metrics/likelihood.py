@@ -1,9 +1,9 @@
 """Likelihoods and bounds as one number a data set, with its unit and its uncertainty."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -40,9 +40,53 @@ def bits_per_dim(log_prob: float | Tensor, model: nn.Module) -> float | Tensor:
     if not hasattr(model, "levels"):
         raise TypeError(
             f"{type(model).__name__} gives a density; bits per dimension need a probability mass "
-            "over discrete levels"
+            "over discrete levels; of dequantised images, density_bits_per_dim makes them"
         )
     return -log_prob / (prod(model.shape) * math.log(2))
+
+
+def density_bits_per_dim(
+    log_density: float | Tensor,
+    shape: Sequence[int],
+    levels: int,
+    *,
+    data_range: tuple[float, float],
+    dequantisation: Literal["uniform", "learned"],
+) -> float | Tensor:
+    """Turn a log density of dequantised images into bits per dimension of their levels.
+
+    Averaged over the noise, it is an upper bound on the bits of a mass over the levels, so it may
+    be set beside :func:`bits_per_dim` and can only lose by that.
+
+    Args:
+        log_density: nats per image, of y = low + (high - low) (x + u) / levels, where x are the
+            levels and u the noise, in [0, 1); "learned" noise has log q(u | x) subtracted.
+        shape: of one image.
+        levels: number of levels.
+        data_range: (low, high), the interval on which the images lie on the density's scale: (0, 1)
+            where levels were divided by their number, (0, levels) where they were not.
+        dequantisation: which noise was added: one level wide and flat, or drawn from a q(u | x).
+
+    Returns:
+        Bits (goes down), same type and shape as ``log_density``.
+
+    Raises:
+        TypeError: if no noise was added: a density on levels themselves has no bits, since it can
+            be as large as one likes.
+        ValueError: if there are fewer than 2 levels, or the range is not finite and rising.
+    """
+    if dequantisation not in ("uniform", "learned"):
+        raise TypeError(
+            "a density of images has bits per dimension only if noise was added to their levels; "
+            f"dequantisation must be uniform or learned, got {dequantisation!r}"
+        )
+    low, high = data_range
+    if levels < 2:
+        raise ValueError(f"there must be at least 2 levels, got {levels}")
+    if not (math.isfinite(high - low) and low < high):
+        raise ValueError(f"data_range must be (low, high), low below high, got {data_range}")
+    width = (high - low) / levels  # of one level on the scale of the density
+    return -log_density / (prod(shape) * math.log(2)) - math.log2(width)
 
 
 def mean_elbo(

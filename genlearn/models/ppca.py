@@ -10,7 +10,13 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import LowRankMultivariateNormal, MultivariateNormal, kl_divergence
+from torch.distributions import (
+    Independent,
+    LowRankMultivariateNormal,
+    MultivariateNormal,
+    Normal,
+    kl_divergence,
+)
 
 
 class PPCA(nn.Module):
@@ -59,10 +65,21 @@ class PPCA(nn.Module):
             model.log_noise_std.copy_(noise.log() / 2)
         return model
 
-    def prior(self) -> MultivariateNormal:
-        """p(z)."""
-        identity = torch.eye(self.weight.shape[1]).to(self.weight)
-        return MultivariateNormal(torch.zeros_like(identity[0]), identity)
+    @property
+    def latent_dim(self) -> int:
+        """L."""
+        return self.weight.shape[1]
+
+    def prior(self, count: int | None = None) -> MultivariateNormal:
+        """p(z), event shape (L,); with a count so many times, batch shape (count,)."""
+        identity = torch.eye(self.latent_dim).to(self.weight)
+        prior = MultivariateNormal(torch.zeros_like(identity[0]), identity)
+        return prior if count is None else prior.expand((count,))
+
+    def likelihood(self, z: Tensor) -> Independent:
+        """p(x | z) for codes (N, L): batch shape (N,), event shape (D,)."""
+        centre = z @ self.weight.T + self.mean
+        return Independent(Normal(centre, self.log_noise_std.exp(), validate_args=False), 1)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Exact log p(x) = log N(x; m, W Wᵀ + s² I) for x (N, D), nats, shape (N,).

@@ -8,7 +8,13 @@ import torch
 from torch import nn
 
 from genlearn.data import Split
-from genlearn.metrics import bits_per_dim, mean_elbo, mean_log_prob, mean_over
+from genlearn.metrics import (
+    bits_per_dim,
+    density_bits_per_dim,
+    mean_elbo,
+    mean_log_prob,
+    mean_over,
+)
 from genlearn.models import PPCA, VAE
 
 
@@ -127,3 +133,41 @@ def test_a_uniform_model_costs_the_bits_of_its_levels(levels, bits):
 def test_a_density_has_no_bits_per_dimension():
     with pytest.raises(TypeError, match="PPCA gives a density"):
         bits_per_dim(-1.0, PPCA(4, 2))
+
+
+@pytest.mark.parametrize("levels", [2, 17, 256])
+@pytest.mark.parametrize("low", [-1.0, 0.0])
+@pytest.mark.parametrize("high", [1.0, 256.0])
+def test_a_uniform_density_costs_the_bits_of_its_levels_on_every_scale(levels, low, high):
+    """Flat over the range, it gives every level the same mass."""
+    shape, dims = (3, 4, 5), 60
+    log_density = -dims * math.log(high - low)
+    found = density_bits_per_dim(
+        log_density, shape, levels, data_range=(low, high), dequantisation="uniform"
+    )
+    assert found == pytest.approx(math.log2(levels))
+    many = density_bits_per_dim(
+        torch.full((7,), log_density),
+        shape,
+        levels,
+        data_range=(low, high),
+        dequantisation="learned",
+    )
+    torch.testing.assert_close(many, torch.full((7,), math.log2(levels)))
+
+
+def test_a_density_on_bare_levels_has_no_bits():
+    for noise in ("none", None):
+        with pytest.raises(TypeError, match="only if noise was added to their levels"):
+            density_bits_per_dim(-1.0, (1, 2, 2), 256, data_range=(0, 256), dequantisation=noise)
+
+
+@pytest.mark.parametrize("data_range", [(1, 0), (0, 0), (0, math.inf), (math.nan, 1)])
+def test_a_range_that_is_none_is_refused(data_range):
+    with pytest.raises(ValueError, match="data_range must be"):
+        density_bits_per_dim(-1.0, (1, 2, 2), 256, data_range=data_range, dequantisation="uniform")
+
+
+def test_one_level_has_no_bits():
+    with pytest.raises(ValueError, match="at least 2 levels, got 1"):
+        density_bits_per_dim(-1.0, (1, 2, 2), 1, data_range=(0, 1), dequantisation="uniform")

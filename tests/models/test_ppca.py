@@ -158,3 +158,18 @@ def test_samples_have_the_models_mean_and_covariance(model):
     allowed = 5 * np.sqrt((covariance**2 + np.outer(variance, variance)) / len(samples))
     assert (np.abs(np.cov(samples.T) - covariance) < allowed).all()
     assert (np.abs(samples.mean(0) - m) < 5 * np.sqrt(variance / len(samples))).all()
+
+
+def test_prior_and_likelihood_have_the_shapes_and_values_of_the_story(model, x):
+    """As a VAE has them: p(z) so many times, p(x | z) for a batch of codes."""
+    w, m, s2 = moments(model)
+    z = torch.randn(5, LATENT, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    assert model.latent_dim == LATENT
+    assert model.prior(5).batch_shape == (5,)
+    expected = multivariate_normal.logpdf(z, np.zeros(LATENT), np.eye(LATENT))
+    np.testing.assert_allclose(model.prior(5).log_prob(z), expected)
+    given = model.likelihood(z).log_prob(x).detach()
+    for k in range(5):
+        centre = w @ z[k].numpy() + m
+        expected = multivariate_normal.logpdf(x[k], centre, s2 * np.eye(DIM))
+        assert given[k].item() == pytest.approx(expected)
