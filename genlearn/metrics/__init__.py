@@ -23,15 +23,6 @@ from genlearn.metrics.features import (
     pixel_features,
 )
 from genlearn.metrics.frechet import frechet_at_infinity, frechet_distance
-from genlearn.metrics.inception_score import InceptionScore, inception_score
-from genlearn.metrics.interval import Interval, bootstrap
-from genlearn.metrics.kernel_distance import (
-    KernelDistance,
-    SubsetDistance,
-    kernel_distance,
-    kernel_distance_of_subsets,
-)
-from genlearn.metrics.frechet import frechet_distance
 from genlearn.metrics.human import (
     criterion_from_rates,
     d_prime_from_pairs,
@@ -42,6 +33,14 @@ from genlearn.metrics.human import (
     wilson,
 )
 from genlearn.metrics.human_test import HumanResult, HumanTest
+from genlearn.metrics.inception_score import InceptionScore, inception_score
+from genlearn.metrics.interval import Interval, bootstrap
+from genlearn.metrics.kernel_distance import (
+    KernelDistance,
+    SubsetDistance,
+    kernel_distance,
+    kernel_distance_of_subsets,
+)
 from genlearn.metrics.likelihood import (
     Estimate,
     bits_per_dim,
@@ -61,9 +60,9 @@ __all__ = [
     "Estimate",
     "Extractor",
     "FactorScore",
-    "InceptionScore",
     "HumanResult",
     "HumanTest",
+    "InceptionScore",
     "InformationGap",
     "Interval",
     "KernelDistance",
@@ -87,10 +86,10 @@ __all__ = [
     "frechet_distance",
     "inception_features",
     "inception_score",
-    "kernel_distance",
-    "kernel_distance_of_subsets",
     "interval_from_pairs",
     "interval_from_rates",
+    "kernel_distance",
+    "kernel_distance_of_subsets",
     "log_likelihood",
     "mean_elbo",
     "mean_log_prob",
@@ -99,7 +98,7 @@ __all__ = [
     "moments_of",
     "mutual_information_gap",
     "pixel_features",
+    "sigmoid_schedule",
     "trials_for_width",
     "wilson",
-    "sigmoid_schedule",
 ]
