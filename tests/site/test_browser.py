@@ -1,4 +1,5 @@
-"""Every page that `make book` built, in a browser: two widths, light and dark, the network cut.
+"""Every page that `make book` built, in a browser: two widths, in the light and then in the dark,
+with the network cut.
 
 Each check takes a visit to a page that has settled and returns its complaints. Each is also shown a
 page with the fault that it is there to find.
@@ -113,16 +114,21 @@ def pages() -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS.keys())
 @pytest.mark.parametrize("name", pages() or ["index.html"])
-def test_the_book(name, width, scheme, browser):
+def test_the_book(name, width, browser):
     if not (SITE / name).is_file():
         pytest.fail("the book is not built; run: make book", pytrace=False)
-    with visit(browser, (SITE / name).as_uri(), width, scheme) as here:
+    theme = "document.documentElement.dataset.theme"
+    with visit(browser, (SITE / name).as_uri(), width) as here:
         complaints = {check.__name__: check(here) for check in CHECKS}
         assert {name: found for name, found in complaints.items() if found} == {}
-        assert here.page.evaluate("document.documentElement.dataset.theme") == scheme
+        assert here.page.evaluate(theme) == "light"
+        # When night falls: nothing but the colours is different.
+        here.page.emulate_media(color_scheme="dark")
+        here.page.wait_for_function(f"{theme} === 'dark'", timeout=3_000)
+        assert barriers(here) == []
+        assert console_errors(here) == []
 
 
 def test_a_search_from_disk_finds_pages_without_an_error(browser):
