@@ -50,13 +50,24 @@ from genlearn.metrics.likelihood import (
     mean_log_prob,
     mean_over,
 )
+from genlearn.metrics.memorisation import Memorisation, mann_whitney, memorisation
 from genlearn.metrics.modes import ModeCoverage, mode_coverage
 from genlearn.metrics.moments import Moments, moments_of
+from genlearn.metrics.neighbours import BallCounts, Neighbours, ball_counts, neighbour_distances
+from genlearn.metrics.precision_recall import (
+    DensityCoverage,
+    PrecisionRecall,
+    density_coverage,
+    precision_recall,
+)
+from genlearn.metrics.ssim import ms_ssim, psnr, ssim
 
 __all__ = [
     "Annealed",
     "AnnealedEstimate",
+    "BallCounts",
     "ClassShares",
+    "DensityCoverage",
     "Estimate",
     "Extractor",
     "FactorScore",
@@ -66,12 +77,16 @@ __all__ = [
     "InformationGap",
     "Interval",
     "KernelDistance",
+    "Memorisation",
     "ModeCoverage",
     "Moments",
+    "Neighbours",
+    "PrecisionRecall",
     "SubsetDistance",
     "active_dimensions",
     "annealed_log_likelihood",
     "annealed_log_prob",
+    "ball_counts",
     "bits_per_dim",
     "bootstrap",
     "class_shares",
@@ -79,6 +94,7 @@ __all__ = [
     "d_prime_from_pairs",
     "d_prime_from_rates",
     "density_bits_per_dim",
+    "density_coverage",
     "factor_score",
     "feature_batches",
     "features_of",
@@ -91,14 +107,21 @@ __all__ = [
     "kernel_distance",
     "kernel_distance_of_subsets",
     "log_likelihood",
+    "mann_whitney",
     "mean_elbo",
     "mean_log_prob",
     "mean_over",
+    "memorisation",
     "mode_coverage",
     "moments_of",
+    "ms_ssim",
     "mutual_information_gap",
+    "neighbour_distances",
     "pixel_features",
+    "precision_recall",
+    "psnr",
     "sigmoid_schedule",
+    "ssim",
     "trials_for_width",
     "wilson",
 ]
