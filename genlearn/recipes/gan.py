@@ -29,7 +29,7 @@ from genlearn.nets import restate_batch_norm
 from genlearn.recipes.gan_settings import Config, config
 from genlearn.recipes.judge import accuracy, judge_figures, train_judge
 from genlearn.recipes.run_folder import read_config, read_head
-from genlearn.recipes.whole_run import drawn, load_newest, whole_run
+from genlearn.recipes.whole_run import drawn, in_parts, load_newest, whole_run
 from genlearn.training import Callback, Objective, Step, evaluating, fit
 
 NAME = "gan"
@@ -206,7 +206,7 @@ def load(folder: Path) -> Trained:
     return trained
 
 
-def sample(trained: Trained, n: int, seed: int) -> Tensor:
+def sample(trained: Trained, n: int, seed: int, *, progress: bool = False) -> Tensor:
     """Draw n images from the average, the same ones for the same seed; uint8, (n, C, H, W).
 
     The statistics of batch norm are measured anew before, on noise of the same seed: those of the
@@ -217,9 +217,12 @@ def sample(trained: Trained, n: int, seed: int) -> Tensor:
     def draw() -> Tensor:
         generator = copy.deepcopy(average)
         restate_batch_norm(generator, [model.noise(AT_ONCE) for _ in range(10)])
-        sizes = [min(AT_ONCE, n - done) for done in range(0, n, AT_ONCE)]
+
+        def some(size: int) -> Tensor:
+            return model.unscaled(generator(model.noise(size)))
+
         with evaluating(generator):
-            return torch.cat([model.unscaled(generator(model.noise(size))) for size in sizes])
+            return in_parts(some, n, AT_ONCE, progress=progress)
 
     return drawn(draw, seed, next(average.parameters()).device).cpu()
 

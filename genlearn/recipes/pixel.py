@@ -40,6 +40,7 @@ __all__ = [
     "load",
     "run",
     "sample",
+    "sample_labels",
     "summary",
     "train",
 ]
@@ -179,14 +180,19 @@ def load(folder: Path) -> PixelModel:
     return best
 
 
-def sample(model: PixelModel, n: int, seed: int) -> Tensor:
+def sample(model: PixelModel, n: int, seed: int, *, progress: bool = False) -> Tensor:
     """Draw n images, the same ones for the same seed; uint8, (n, C, H, W).
 
-    A model of p(image | label) takes the labels in turn: 0, 1, 2 …
+    A model of p(image | label) takes those of :func:`sample_labels`.
     """
-    device = next(model.parameters()).device
-    label = torch.arange(n, device=device) % model.classes if model.classes else None
-    return drawn(lambda: model.sample(n, label), seed, device).cpu()
+    device, label = next(model.parameters()).device, sample_labels(model, n)
+    label = None if label is None else label.to(device)
+    return drawn(lambda: model.sample(n, label, progress=progress), seed, device).cpu()
+
+
+def sample_labels(model: PixelModel, n: int) -> Tensor | None:
+    """Return the labels of n samples, in turn: 0, 1, 2 …; None if the model takes no labels."""
+    return torch.arange(n) % model.classes if model.classes else None
 
 
 def _first(split: data.Split, n: int) -> data.Split:

@@ -20,6 +20,7 @@ from genlearn.recipes.whole_run import (
     descend,
     drawn,
     estimate_figures,
+    in_parts,
     load_newest,
     pixel_likelihood,
     whole_run,
@@ -152,6 +153,7 @@ def load(folder: Path) -> VAE:
     return model
 
 
-def sample(model: VAE, n: int, seed: int) -> torch.Tensor:
+def sample(model: VAE, n: int, seed: int, *, progress: bool = False) -> torch.Tensor:
     """Draw n images, the same ones for the same seed; uint8, (n, C, H, W)."""
-    return drawn(lambda: model.sample(n), seed, next(model.parameters()).device)
+    device = next(model.parameters()).device
+    return drawn(lambda: in_parts(model.sample, n, progress=progress), seed, device)

@@ -27,6 +27,7 @@ from genlearn.recipes.whole_run import (
     bound_summary,
     descend,
     drawn,
+    in_parts,
     load_newest,
     pixel_likelihood,
     whole_run,
@@ -262,7 +263,11 @@ def load(folder: Path) -> Trained:
     return Trained(model, prior.eval())
 
 
-def sample(trained: Trained, n: int, seed: int) -> Tensor:
+def sample(trained: Trained, n: int, seed: int, *, progress: bool = False) -> Tensor:
     """Draw n images, the same ones for the same seed; uint8, (n, C, H, W)."""
     model, prior = trained
-    return drawn(lambda: model.sample(n, prior), seed, next(model.parameters()).device)
+
+    def draw() -> Tensor:
+        return in_parts(lambda size: model.sample(size, prior), n, progress=progress)
+
+    return drawn(draw, seed, next(model.parameters()).device)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from genlearn import data, distributions
 from genlearn.callbacks import Checkpoint, Progress, SampleGrid
@@ -190,3 +191,19 @@ def drawn(draw: Callable[[], Tensor], seed: int, device: torch.device) -> Tensor
         for generator in generators:
             generator.manual_seed(seed)
         return draw()
+
+
+def in_parts(
+    draw: Callable[[int], Tensor], n: int, at_once: int = 200, *, progress: bool = False
+) -> Tensor:
+    """Draw n images, so many in one pass, which bounds the memory.
+
+    Args:
+        draw: gives as many images as it is asked for.
+        n: of them all.
+        at_once: of one pass.
+        progress: show a bar on standard error, if that is a terminal.
+    """
+    sizes = [min(at_once, n - done) for done in range(0, n, at_once)]
+    bar = tqdm(sizes, "drawing", disable=None if progress else True)
+    return torch.cat([draw(size) for size in bar])

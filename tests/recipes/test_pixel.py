@@ -198,9 +198,12 @@ def test_a_model_that_is_told_labels_is_judged_with_and_without_them(tmp_path):
 def test_labels_are_drawn_in_turn(monkeypatch):
     model = pixel.build(replace(TINY, classes=3), (1, 8, 8), 17).best
     given = []
-    monkeypatch.setattr(model, "sample", lambda n, label: given.append(label) or torch.zeros(n))
+    monkeypatch.setattr(
+        model, "sample", lambda n, label, **_: given.append(label) or torch.zeros(n)
+    )
     pixel.sample(model, 5, seed=0)
-    assert given[0].tolist() == [0, 1, 2, 0, 1]
+    assert given[0].tolist() == pixel.sample_labels(model, 5).tolist() == [0, 1, 2, 0, 1]
+    assert pixel.sample_labels(pixel.build(TINY, (1, 8, 8), 17).best, 5) is None
 
 
 def test_the_number_of_classes_must_be_that_of_the_data(tmp_path):
