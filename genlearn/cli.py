@@ -14,7 +14,7 @@ import tyro
 from genlearn import __version__, data
 from genlearn.errors import GenlearnError, RunError
 from genlearn.recipes import RECIPES
-from genlearn.recipes.run_folder import read_head
+from genlearn.recipes.evaluation import FeatureName, known_head
 
 BAD_INPUT = 2
 
@@ -56,14 +56,71 @@ def sample(run: tyro.conf.Positional[Path], n: int = 64, seed: int = 0, out: Pat
         raise RunError(f"--n must be at least 1, got {n}")
     if not 0 <= seed < 2**63:
         raise RunError(f"--seed must be 0 … 2^63 - 1, got {seed}")
-    head = read_head(run)
-    if head.recipe not in RECIPES:
-        raise RunError(f"{run}: made by {head.recipe!r}, which this version does not know")
+    head = known_head(run)
     recipe = RECIPES[head.recipe]
     images = recipe.sample(recipe.load(run), n, seed)
     out = out or run / f"samples-seed{seed}.png"
     viz.save_png(viz.tile(images, head.levels), out)
     print(f"{n} images: {out}")
+
+
+def evaluate(
+    run: tyro.conf.Positional[Path],
+    samples: int | None = None,
+    features: FeatureName = "classifier",
+    weights: Path | None = None,
+    seed: int = 0,
+    device: str = "auto",
+) -> None:
+    """Measure the samples of a trained model; write RUN/evaluation.json and RUN/evaluation.png.
+
+    Beside them stand training images, as if they were samples: what a perfect model could reach.
+
+    Args:
+        run: folder of the run, for example runs/vae-digits.
+        samples: how many to draw; by default as many as there are training images, at most 10,000.
+        features: in which images are compared: those of a classifier that is trained on the data
+            set once and kept, the pixels themselves, or those of Inception-v3.
+        weights: the weights of Inception-v3, a file that you have; it is never downloaded.
+        seed: another seed gives other samples.
+        device: auto takes CUDA, then MPS, then the CPU.
+    """
+    from genlearn.recipes import evaluation, evaluation_report
+
+    evaluation.check_writable(run)
+    found = evaluation.evaluate(
+        run,
+        samples=samples,
+        features=features,
+        weights=weights,
+        seed=seed,
+        device=device,
+        progress=True,
+    )
+    content = found.content
+    picture = evaluation.write_evaluation(run, found)
+    print(evaluation_report.heading(content))
+    print("\n".join(evaluation_report.table(evaluation.columns(content), content)))
+    print(f"picture: {picture}")
+
+
+def compare(
+    runs: tyro.conf.Positional[tuple[Path, ...]], out: Path = Path("runs/comparison")
+) -> None:
+    """Set evaluated runs side by side; `genlearn evaluate` evaluates one.
+
+    Runs compare only where data, features and numbers of samples are the same.
+
+    Args:
+        runs: folders of two runs or more.
+        out: folder for comparison.json and comparison.png.
+    """
+    from genlearn.recipes import comparison, evaluation_report
+
+    content = comparison.compare(runs)
+    picture = comparison.write_comparison(content, out)
+    print("\n".join(evaluation_report.table(comparison.comparison_columns(content), content)))
+    print(f"picture: {picture}")
 
 
 def data_list() -> None:
@@ -148,6 +205,8 @@ COMMANDS: dict[str, tuple[Callable[[list[str], str], None], str]] = {
         for name, recipe in RECIPES.items()
     },
     "sample": (partial(_call, sample), "Draw images from a trained model."),
+    "evaluate": (partial(_call, evaluate), "Measure the samples of a trained model."),
+    "compare": (partial(_call, compare), "Set evaluated runs side by side."),
     "data list": (partial(_call, data_list), "List the data sets."),
     "data fetch": (partial(_call, data_fetch), "Download a data set."),
     "data show": (partial(_call, data_show), "Save a picture of a data set."),
@@ -162,7 +221,7 @@ def _dispatch(arguments: list[str]) -> None:
             return
     width = max(map(len, COMMANDS))
     usage = "\n".join(f"  genlearn {name:{width}}  {text}" for name, (_, text) in COMMANDS.items())
-    usage = f"Train and sample deep generative models of images.\n\n{usage}\n\n"
+    usage = f"Train, sample and measure deep generative models of images.\n\n{usage}\n\n"
     usage += "Each command explains its options with --help."
     if arguments == ["--version"]:
         print(f"genlearn {__version__}")

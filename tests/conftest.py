@@ -1,16 +1,22 @@
 """What several test modules share."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 os.environ["MPLBACKEND"] = "agg"  # before matplotlib is imported: tests open no window
 
 import pytest
+import safetensors.torch
 import torch
 
+from genlearn import data
+from genlearn.checkpoints import load_weights
 from genlearn.data import FOLDER_VARIABLE, Batches, Split
 from genlearn.models import VAE
+from genlearn.recipes import RECIPES
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -84,3 +90,40 @@ def contents() -> Callable[[Path], dict[str, bytes]]:
         }
 
     return read
+
+
+@pytest.fixture
+def echo(monkeypatch, tmp_path) -> Callable[..., Path]:
+    """Make finished runs of a model that says what it is told, on random images 2 x 2.
+
+    Their data set, "toy", has 60 training and 40 test images with 3 kinds of labels.
+    """
+    generator = torch.Generator().manual_seed(0)
+
+    def split(count: int) -> Split:
+        images = torch.randint(256, (count, 1, 2, 2), generator=generator, dtype=torch.uint8)
+        return Split(images, torch.arange(count) % 3, 256, "toy")
+
+    dataset = data.Dataset("toy", split(60), split(10), split(40))
+    said: dict[float, Callable[[int, int], torch.Tensor]] = {}
+    monkeypatch.setattr(data, "load", lambda name: dataset)
+    recipe = SimpleNamespace(
+        load=lambda run: (
+            load_weights(model := torch.nn.Linear(1, 1), run / "w.safetensors") or model
+        ),
+        sample=lambda model, n, seed, progress: said[model.bias.item()](n, seed),
+    )
+    monkeypatch.setitem(RECIPES, "echo", recipe)
+
+    def make(name: str, says: Callable[[int, int], torch.Tensor], test=None) -> Path:
+        folder, number = tmp_path / name, float(len(said) + 1)
+        (folder / "checkpoint-000001").mkdir(parents=True)
+        said[number] = says
+        weights = {"weight": torch.ones(1, 1), "bias": torch.tensor([number])}
+        for file in (folder / "w.safetensors", folder / "checkpoint-000001" / "w.safetensors"):
+            file.write_bytes(safetensors.torch.save(weights))
+        (folder / "config.toml").write_text('recipe = "echo"\nshape = [1, 2, 2]\nlevels = 256\n')
+        (folder / "result.json").write_text(json.dumps({"data": "toy", "test": test}))
+        return folder
+
+    return make

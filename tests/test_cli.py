@@ -75,8 +75,8 @@ def test_help_names_every_command(said, arguments):
     text = said(*arguments)
     assert all(f"genlearn {name} " in text for name in COMMANDS)
     assert set(COMMANDS) == {
-        "train vae", "train vqvae", "train gan", "train pixel", "sample", "data list", "data fetch",
-        "data show",
+        "train vae", "train vqvae", "train gan", "train pixel", "sample", "evaluate", "compare",
+        "data list", "data fetch", "data show",
     }  # fmt: skip
 
 

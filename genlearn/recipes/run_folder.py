@@ -140,6 +140,26 @@ def write_result(
     _write(folder / "result.json", json.dumps(result, indent=2) + "\n")
 
 
+def read_result(folder: Path) -> dict[str, Any]:
+    """Return the figures of a finished run.
+
+    Raises:
+        RunError: if there is no result.json, or it is damaged.
+    """
+    file = folder / "result.json"
+    try:
+        result = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"{folder}: the run is not finished (no result.json); resume it") from None
+    except OSError as error:
+        raise RunError(f"{file}: {error.strerror}; check the path") from None
+    except ValueError as error:  # no JSON, or no text
+        raise RunError(f"{file}: damaged ({error}); resume the run to write it anew") from None
+    if not isinstance(result, dict) or not isinstance(result.get("data"), str):
+        raise RunError(f"{file}: damaged (no data set is named); resume the run to write it anew")
+    return result
+
+
 def _settings(folder: Path) -> dict[str, Any]:
     file = folder / "config.toml"
     try:
