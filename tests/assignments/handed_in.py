@@ -1,5 +1,6 @@
 """What students hand in: right, wrong, tampered with, broken."""
 
+import ast
 import copy
 import json
 from pathlib import Path
@@ -20,17 +21,45 @@ QUITTER = "import os\n\ndef beta_at(step, warmup):\n    os._exit(0)\n"
 CHEAT = "def test_gaussian_kl():\n    pass\n\n\ntest_gaussian_kl()\n"
 
 
+def hog(answer: str) -> str:
+    """The answer, but its function hoards memory."""
+    return f"""\
+{answer}
+
+
+def {function_of(answer)}(*arguments):
+    hoard = []
+    while True:
+        hoard.append(torch.ones(25_000_000))
+"""
+
+
+def loop_when_watched(answer: str) -> str:
+    """The answer, but its function loops for ever where the hidden tests watch what it calls."""
+    name = function_of(answer)
+    return f"""\
+{answer}
+
+
+its_own = {name}
+
+
+def {name}(*arguments):
+    while sys.getprofile():
+        pass
+    return its_own(*arguments)
+"""
+
+
+def function_of(answer: str) -> str:
+    """The name of the function that an answer defines."""
+    (found,) = (node.name for node in ast.parse(answer).body if isinstance(node, ast.FunctionDef))
+    return found
+
+
 def save(notebook: NotebookNode, file: Path) -> None:
     """Write a notebook as it is; nbformat would mend it first."""
     file.write_text(json.dumps(notebook), "utf-8")
-
-
-def make_usual(folder: Path, problem_set: ProblemSet) -> None:
-    """Write the submissions that there are of every set: right ones, and one without answers."""
-    usual = {f"right_{name}": answers for name, answers in problem_set.right.items()}
-    usual |= {"reference": solutions(problem_set.source), "empty": {}}
-    for name, answers in usual.items():
-        save(answered(problem_set.release, answers), folder / f"{name}.ipynb")
 
 
 def make_with_wrong(folder: Path, problem_set: ProblemSet, wrong: dict[str, list[str]]) -> None:
@@ -47,7 +76,9 @@ def make(folder: Path, p2: ProblemSet, file_mb: int) -> None:
     def put(name: str, answers: dict[str, str]) -> None:
         save(answered(release, answers), folder / f"{name}.ipynb")
 
-    make_usual(folder, p2)
+    put("reference", reference)
+    put("right_distributions", p2.right["distributions"])
+    put("empty", {})
     put("a_loop", {**reference, "t3-draw": LOOP})
     put("a_hog", {**reference, "t5-iwae": HOG})
     put("chatter_and_quitter", {**reference, "t4-elbo": CHATTER, "t7-warmup": QUITTER})
@@ -58,11 +89,7 @@ def make(folder: Path, p2: ProblemSet, file_mb: int) -> None:
             "elbo_with_the_mean_over_dimensions",
             "loss_with_the_mean_over_dimensions",
         ],
-        "sign_of_elbo": ["elbo_with_the_sign_of_the_rate_reversed"],
-        "iwae_without_log_k": ["iwae_without_log_k", "bits_in_nats"],
         "mean_of_logs": ["iwae_mean_of_logs", "gap_reversed"],
-        "noise_ignored": ["draw_ignores_noise", "loss_sum_over_the_batch"],
-        "variance_for_std": ["draw_with_variance_for_std", "worth_in_nats_per_pixel"],
     }
     make_with_wrong(folder, p2, wrong)
 

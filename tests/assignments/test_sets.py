@@ -42,10 +42,17 @@ def test_some_mistakes_are_visible(problem_set):
 
 @pytest.mark.parametrize(("name", "kind"), RIGHT)
 def test_a_right_answer_passes(name, kind, set_named):
+    """In a notebook of its own, each cell behind those before it."""
     one = set_named(name)
-    points = twin.points(one.source)
-    answers = {**solutions(one.source), **one.right.get(kind, {})}
-    assert one.desk.complaints(answers, list(points), hidden=True) == dict.fromkeys(points)
+    answers = one.right.get(kind) or solutions(one.source)
+    assert one.desk.in_order(answers) == dict.fromkeys(twin.points(one.source))
+
+
+def test_a_notebook_without_answers_gets_nothing(problem_set):
+    stubs = solutions(problem_set.release)
+    said = problem_set.desk.in_order(stubs)
+    assert list(said) == list(twin.points(problem_set.source))
+    assert all(said.values())
 
 
 def test_other_ways_of_writing_answer_every_task(problem_set):

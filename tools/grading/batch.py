@@ -27,9 +27,9 @@ MARGIN_MB = 1024  # memory of the process that looks after a kernel, beyond the 
 KEPT = ("PATH", "LANG", "LC_ALL", "MPLCONFIGDIR", "GENLEARN_DATA")  # of the user's environment
 
 
-# nbgrader takes seconds to import: one process does so, and each submission's is a copy of it.
+# These take seconds to import: one process does so, and each submission's is a copy of it.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["nbgrader.preprocessors", "jupytext", "psutil"])
+PROCESSES.set_forkserver_preload(["nbgrader.preprocessors", "jupytext", "psutil", "genlearn.files"])
 
 
 class Running(NamedTuple):
