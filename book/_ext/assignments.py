@@ -23,6 +23,11 @@ def tasks_of_p4(root: Path) -> str:
     return _tasks(root, "p4_pixels")
 
 
+def tasks_of_p5(root: Path) -> str:
+    """Make a table of the tasks of problem set 5 and their points."""
+    return _tasks(root, "p5_evaluation")
+
+
 def _tasks(root: Path, name: str) -> str:
     text = (root / "assignments" / name / f"{name}.py").read_text("utf-8")
     rows = TITLE.findall(text)

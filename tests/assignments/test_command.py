@@ -96,7 +96,7 @@ def test_an_unknown_problem_set(capsys, folder):
 def test_of_several_problem_sets_one_is_named(capsys, folder):
     put(folder, "ann.ipynb")
     assert len(course.names()) > 1
-    sets = "p2_vae, p3_gan, p4_pixels"
+    sets = "p2_vae, p3_gan, p4_pixels, p5_evaluation"
     assert f"name one of them: {sets} (--set NAME)" in message(capsys, str(folder))
 
 
