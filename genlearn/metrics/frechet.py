@@ -53,18 +53,20 @@ def frechet_at_infinity(
 
     The distance is on average too large by about c / N. So the first features are cut into 1, 2, …
     disjoint parts, the mean distance of the parts is taken at each size, and a straight line
-    through these means, over one over the size of a part, is read off at zero. The second features
-    stay as they are: their own share of the bias, about c' / M, remains. So compare only figures
-    with the same reference. The value may lie below zero.
+    through these means, over one over the size of a part, is read off at zero. Of what few first
+    features add, all goes but the part that is no straight line: a tenth is left, and taken off too
+    much, where the smallest part has 2 F points, and a twentieth where it has 4 F. What the few
+    second features add, about c' / M, all remains. So compare only figures with the same reference.
+    The value may lie below zero.
 
     The interval tells how much the value would change with other first features; the second are
-    taken as given. It is found from how much the smallest parts differ.
+    taken as given. It comes from how much the smallest parts differ, by Student's t. Where both
+    distributions are the same, it is too wide.
 
     Args:
         first: features to be extrapolated, shape (N, F).
         second: features of the reference, shape (M, F), or their moments.
-        parts: the most that the first features are cut into. Each must hold at least 2 F points:
-            with fewer, the distance is no straight line in one over their number.
+        parts: the most that the first features are cut into. Each must hold at least 2 F points.
         shuffles: how many times the first features are cut up, each time another way.
         level: of confidence, 0 … 1.
         seed: of the shuffles.
@@ -78,28 +80,32 @@ def frechet_at_infinity(
     """
     if parts < 2 or shuffles < 1:
         raise ValueError(f"there must be 2 parts and 1 shuffle at least, got {parts}, {shuffles}")
-    frechet_distance(first[:2] if first.ndim == 2 else first, second)  # shapes fit, or it raises
-    if len(first) < parts * 2 * first.shape[1]:
+    normal, freedom = normal_width(level), shuffles * (parts - 1)
+    if first.ndim == 2 and len(first) < (least := parts * 2 * first.shape[1]):
         raise ValueError(
-            f"{parts} parts of at least {2 * first.shape[1]} points, twice the features, need "
-            f"{parts * 2 * first.shape[1]} points, got {len(first)}"
+            f"{parts} parts of at least twice as many points as features need {least} points, "
+            f"got {len(first)}"
         )
-    width = normal_width(level)
     reference = second if isinstance(second, Moments) else moments_of(second)
-    generator = torch.Generator().manual_seed(seed)
+    whole = frechet_distance(first, reference)
+    # Where a least-squares line meets zero is a weighted sum of the figures it is fitted to.
     counts = torch.arange(1, parts + 1, dtype=torch.float64)
+    centred = counts - counts.mean()
+    at_zero = 1 / parts - counts.mean() * centred / centred.square().sum()
+    generator = torch.Generator().manual_seed(seed)
     ends, variances = [], []
     for _ in range(shuffles):
         order = torch.randperm(len(first), generator=generator).to(first.device)
-        figures = [
-            torch.tensor([_distance(moments_of(first[rows]), reference) for rows in pieces])
-            for pieces in (order.tensor_split(k) for k in range(1, parts + 1))
-        ]
-        means = torch.stack([figure.double().mean() for figure in figures])
-        slope = (counts - counts.mean()) @ means / (counts - counts.mean()).square().sum()
-        ends.append((means.mean() - slope * counts.mean()).item())
-        variances.append(figures[-1].double().var().item() / parts)
+        means = [whole]
+        for count in range(2, parts + 1):
+            pieces = [moments_of(first[rows]) for rows in order.tensor_split(count)]
+            distances = [_distance(piece, reference) for piece in pieces]
+            figures = torch.tensor(distances, dtype=torch.float64)
+            means.append(figures.mean().item())
+        ends.append((at_zero @ torch.tensor(means, dtype=torch.float64)).item())
+        variances.append(figures.var().item() / parts)
     value = sum(ends) / shuffles
+    width = normal + (normal**3 + normal) / (4 * freedom)  # Student's t, nearly
     half = width * math.sqrt(sum(variances) / shuffles)
     return Interval(value, value - half, value + half, level)
 

@@ -53,9 +53,9 @@ def kernel_distance(
     compared with itself: with these terms, which are the largest, the estimate would be too high.
 
     The standard error is the root of a variance that is estimated without bias, from single points
-    and from pairs: see ``variance_parts`` in this module. Where both distributions are the same, the part of
-    single points is zero, and its estimate as often below as above; below, it counts as zero, and
-    so the standard error is there somewhat too large (by a quarter, at most, in our simulations).
+    and from pairs: see ``variance_parts`` in this module. Where both distributions are the same,
+    the part of single points is zero, and its estimate as often below as above; below, it counts as
+    zero, and so the standard error is there somewhat too large.
 
     Time grows with (N + M)²; memory does not, beyond the features and a few numbers a point.
 
@@ -150,6 +150,8 @@ def variance_parts(one: Sums, two: Sums, cross: Sums) -> tuple[float, float]:
     Args:
         one, two: sums of the kernel within each sample.
         cross: sums of the kernel of a first and a second point.
+
+    Source: our own derivation; Sutherland (2019), arXiv 1906.02104, has such an estimate, too.
     """
     n, m = len(one.rows), len(two.rows)
     inner_one, inner_two, outer = _inner(one), _inner(two), _outer(cross)

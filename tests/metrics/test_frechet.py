@@ -95,7 +95,9 @@ def test_extrapolation_takes_the_bias_of_the_first_cloud_away():
 
 
 def test_parts_with_too_few_points_are_refused():
-    with pytest.raises(ValueError, match="5 parts of at least 8 points"):
+    with pytest.raises(
+        ValueError, match="5 parts of at least twice as many points as features need 40"
+    ):
         frechet_at_infinity(torch.randn(39, 4), torch.randn(39, 4))
     with pytest.raises(ValueError, match="2 parts and 1 shuffle"):
         frechet_at_infinity(torch.randn(39, 4), torch.randn(39, 4), parts=1)
