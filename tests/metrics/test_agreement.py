@@ -3,9 +3,9 @@
 Conventions of theirs that matter here:
 
 FrechetInceptionDistance: covariances over n - 1; the result in float32 unless told otherwise.
-KernelInceptionDistance: mean of the unbiased estimate over subsets, drawn from the global generator;
-its deviation divides by the number of subsets, ours by one less. It computes in the type of the
-features, here float64: with float32, a distance near zero differs in its fourth digit.
+KernelInceptionDistance: mean of the unbiased estimate over subsets, drawn from the global
+generator; its deviation divides by the number of subsets, ours by one less. It computes in the type
+of the features, here float64: with float32, a distance near zero differs in its fourth digit.
 InceptionScore: takes logits, shuffles the images, then splits them; deviation over n - 1, as here.
 """
 
