@@ -78,9 +78,9 @@ def inception_features(
     checked.seek(0)  # the package itself would run a pickle: it gets one that holds numbers only
     try:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-    except ImportError:
+    except ImportError as error:
         raise FeatureError(
-            "Inception-v3 needs the package torch-fidelity: pip install torch-fidelity; "
+            f"Inception-v3 needs the package torch-fidelity ({error}): pip install torch-fidelity, "
             "or choose other features"
         ) from None
     try:

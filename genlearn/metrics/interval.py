@@ -34,9 +34,9 @@ def bootstrap(
     percentiles lie too far out. What remains is an interval for the figure's expectation *at this
     sample size*, bias included, and not for its limit.
 
-    Fit are smooth functions of means: the Fréchet distance where there are several times as many
-    rows as features, Inception Score, an accuracy. Where the distance between the distributions is
-    zero, the interval of the Fréchet distance is too wide. Unfit is what looks at nearest
+    Fit are smooth functions of means: the Fréchet distance where there are ten times as many rows
+    as features, Inception Score, an accuracy. Where most of a Fréchet distance is its bias, because
+    the distributions are nearly the same, its interval is too wide. Unfit is what looks at nearest
     neighbours (precision, recall, density, coverage): of a row that was drawn twice, the nearest
     neighbour is itself.
 

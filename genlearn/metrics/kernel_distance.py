@@ -1,12 +1,15 @@
 """The kernel distance: how far apart two clouds of features are, by means of all their products."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from genlearn.metrics.moments import to_double
+from genlearn.metrics.moments import check_finite, to_double
+
+Kernel = Callable[[Tensor, Tensor], Tensor]
 
 
 class KernelDistance(NamedTuple):
@@ -73,10 +76,10 @@ def kernel_distance(
     Binkowski et al. (2018), arXiv 1801.01401.
     """
     gamma = _check(first, second, degree, gamma, block)
-    first, second = to_double(first), to_double(second).to(to_double(first[:1]).device)
 
     def kernel(a: Tensor, b: Tensor) -> Tensor:
-        return (a @ b.T).mul_(gamma).add_(coefficient).pow_(degree)
+        a = to_double(a)
+        return (a @ to_double(b).to(a.device).T).mul_(gamma).add_(coefficient).pow_(degree)
 
     one, two = _within(first, kernel, block), _within(second, kernel, block)
     cross = _between(first, second, kernel, block)
@@ -169,14 +172,15 @@ def _check(first: Tensor, second: Tensor, degree: int, gamma: float | None, bloc
     gamma = 1 / max(1, shapes[0][1]) if gamma is None else gamma
     if degree < 1 or block < 1 or not 0 < gamma < math.inf:
         raise ValueError(f"must be above 0: degree={degree}, gamma={gamma}, block or size={block}")
-    if not (first.isfinite().all() and second.isfinite().all()):
-        raise ValueError("features must be finite")
+    check_finite(first)
+    check_finite(second)
     return gamma
 
 
-def _within(points: Tensor, kernel, block: int) -> Sums:
+def _within(points: Tensor, kernel: Kernel, block: int) -> Sums:
     """Sums over pairs of different points; each pair's kernel value is computed once."""
-    rows, squares = points.new_zeros(len(points)), points.new_zeros(())
+    rows = to_double(points[:0]).new_zeros(len(points))
+    squares = rows.new_zeros(())
     for i in range(0, len(points), block):
         for j in range(i, len(points), block):
             tile = kernel(points[i : i + block], points[j : j + block])
@@ -189,9 +193,9 @@ def _within(points: Tensor, kernel, block: int) -> Sums:
     return Sums(rows, rows, squares)
 
 
-def _between(first: Tensor, second: Tensor, kernel, block: int) -> Sums:
-    rows, columns = first.new_zeros(len(first)), first.new_zeros(len(second))
-    squares = first.new_zeros(())
+def _between(first: Tensor, second: Tensor, kernel: Kernel, block: int) -> Sums:
+    rows = to_double(first[:0]).new_zeros(len(first))
+    columns, squares = rows.new_zeros(len(second)), rows.new_zeros(())
     for i in range(0, len(first), block):
         for j in range(0, len(second), block):
             tile = kernel(first[i : i + block], second[j : j + block])

@@ -36,7 +36,8 @@ class Moments:
         """
         if batch.ndim != 2 or batch.shape[1] != self.features:
             raise ValueError(f"features must be (N, {self.features}), got {tuple(batch.shape)}")
-        for rows in _finite(batch).split(ROWS):
+        check_finite(batch)
+        for rows in batch.split(ROWS):
             rows = to_double(rows)
             mean = rows.mean(0)
             rows = rows - mean
@@ -109,8 +110,12 @@ def to_double(features: Tensor) -> Tensor:
     return (features.cpu() if features.device.type == "mps" else features).double()
 
 
-def _finite(batch: Tensor) -> Tensor:
-    # A sum is finite only if every term is; no mask as large as the batch is made.
-    if not all(to_double(rows).sum(0).isfinite().all() for rows in batch.split(ROWS)):
+def check_finite(features: Tensor) -> None:
+    """See to it that all of many values, (N, F), are numbers.
+
+    Raises:
+        ValueError: if one is not.
+    """
+    # A sum is finite only if every term is; no mask as large as the features is made.
+    if not all(to_double(rows).sum(0).isfinite().all() for rows in features.split(ROWS)):
         raise ValueError("features must be finite")
-    return batch

@@ -128,7 +128,7 @@ def test_another_file_is_not_taken_for_inception(inception, tmp_path):
 
 def test_a_missing_package_is_told_in_one_line(saved, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)
-    with pytest.raises(FeatureError, match="pip install torch-fidelity"):
+    with pytest.raises(FeatureError, match=r"torch-fidelity \(.+\): pip install torch-fidelity"):
         inception_features(saved({"weight": torch.zeros(2, 3)}))
 
 

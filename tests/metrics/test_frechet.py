@@ -89,9 +89,18 @@ def test_extrapolation_takes_the_bias_of_the_first_cloud_away():
     endless = frechet_distance(torch.randn(400_000, 4, generator=generator) + 0.3, reference)
     clouds = torch.randn(60, 100, 4, generator=generator) + 0.3
     plain = sum(frechet_distance(cloud, reference) for cloud in clouds) / 60 - endless
-    ends = [frechet_at_infinity(cloud, reference, shuffles=1).value for cloud in clouds]
+    ends = [frechet_at_infinity(cloud, reference, shuffles=2) for cloud in clouds]
     assert plain > 0.08
-    assert abs(sum(ends) / 60 - endless) < 0.04
+    assert abs(sum(end.value for end in ends) / 60 - endless) < 0.04
+    assert sum(end.low < endless < end.high for end in ends) >= 0.85 * 60
+
+
+@pytest.mark.parametrize("n", [100, 200])
+def test_two_samples_of_one_gaussian_are_as_far_apart_as_theory_has_it(n):
+    """On average, to first order: 2 F / N from their means, F (F + 1) / 2N from covariances."""
+    a, b = torch.randn(2, 400, n, 3, generator=torch.Generator().manual_seed(0))
+    mean = sum(map(frechet_distance, a, b)) / 400
+    assert mean == pytest.approx(2 * 3 / n + 3 * 4 / (2 * n), rel=0.06)
 
 
 def test_parts_with_too_few_points_are_refused():

@@ -55,10 +55,10 @@ def test_splits_are_scored_apart_in_their_order():
 @pytest.mark.parametrize("splits", [1, 5])
 def test_its_interval_holds_the_expected_score_as_often_as_it_says(splits):
     generator = torch.Generator().manual_seed(0)
-    tables = torch.randn(400, 200, 4, generator=generator).mul(2).log_softmax(2)
+    tables = torch.randn(200, 200, 4, generator=generator).mul(2).log_softmax(2)
     runs = [inception_score(table, splits, level=0.9) for table in tables]
     expected = sum(run.value for run in runs) / len(runs)
-    assert sum(run.low < expected < run.high for run in runs) / 400 == pytest.approx(0.9, abs=0.04)
+    assert sum(run.low < expected < run.high for run in runs) / 200 == pytest.approx(0.9, abs=0.05)
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,17 @@ def test_what_resampling_adds_to_a_frechet_distance_is_taken_off():
     assert found.low < found.value < found.high
 
 
+def test_the_interval_of_a_frechet_distance_holds_as_often_as_it_says():
+    """By simulation: it holds the mean distance at this sample size."""
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.randn(2, 500, 40, 2, generator=generator, dtype=torch.float64)
+    pairs = list(zip(a, 1.2 * b + 1, strict=True))
+    expected = sum(frechet_distance(*pair) for pair in pairs) / 500
+    found = [bootstrap(frechet_distance, *pair, resamples=40, level=0.9) for pair in pairs[:60]]
+    holds = sum(interval.low < expected < interval.high for interval in found)
+    assert holds / 60 == pytest.approx(0.9, abs=0.09)
+
+
 @pytest.mark.parametrize(
     ("samples", "options", "message"),
     [
