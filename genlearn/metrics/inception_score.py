@@ -101,4 +101,4 @@ def _log_score(rows: Moments) -> tuple[float, float]:
     weights = -rows.mean.clamp(min=torch.finfo(torch.float64).tiny).log()
     weights[0] = 1
     variance = weights @ rows.covariance @ weights / rows.count
-    return (weights @ rows.mean).item(), math.sqrt(max(0.0, variance.item()))
+    return max(0.0, (weights @ rows.mean).item()), math.sqrt(max(0.0, variance.item()))
