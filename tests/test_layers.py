@@ -39,7 +39,7 @@ MAY_KNOW["genlearn"] = BELOW
 
 HEAVY = {
     "ipywidgets", "lightning_fabric", "matplotlib", "PIL", "safetensors", "skimage",
-    "sklearn", "tqdm", "tyro",
+    "sklearn", "torch_fidelity", "torchmetrics", "tqdm", "tyro",
 }  # fmt: skip
 
 

@@ -21,6 +21,7 @@ class InceptionScore(NamedTuple):
     """Mean over the splits (goes up)."""
     low: float
     high: float
+    """Bounds of the interval; of the expected score of as many images, not of endless many."""
     level: float
     """Of confidence, that of the interval."""
     spread: float | None

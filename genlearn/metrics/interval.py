@@ -12,8 +12,10 @@ class Interval(NamedTuple):
     """A figure with the bounds of its confidence interval."""
 
     value: float
+    """The figure itself."""
     low: float
     high: float
+    """Bounds of the interval."""
     level: float = 0.95
     """How often, over repetitions, such an interval would hold what is estimated."""
 
@@ -34,11 +36,11 @@ def bootstrap(
     percentiles lie too far out. What remains is an interval for the figure's expectation *at this
     sample size*, bias included, and not for its limit.
 
-    Fit are smooth functions of means: the Fréchet distance where there are ten times as many rows
-    as features, Inception Score, an accuracy. Where most of a Fréchet distance is its bias, because
-    the distributions are nearly the same, its interval is too wide. Unfit is what looks at nearest
-    neighbours (precision, recall, density, coverage): of a row that was drawn twice, the nearest
-    neighbour is itself.
+    Fit are smooth functions of means: the Fréchet distance where there are at least four times as
+    many rows as features, Inception Score, an accuracy. Where most of a Fréchet distance is its
+    bias, because the distributions are nearly the same, its interval is too wide. Unfit is what
+    looks at nearest neighbours (precision, recall, density, coverage): of a row that was drawn
+    twice, the nearest neighbour is itself.
 
     Args:
         statistic: takes as many tensors as there are samples; returns a number.

@@ -18,6 +18,7 @@ class KernelDistance(NamedTuple):
     value: float
     """Unbiased estimate: may lie below zero, and is zero on average if both are the same."""
     standard_error: float
+    """Of the value, over repetitions with other points of both kinds."""
 
 
 class SubsetDistance(NamedTuple):
