@@ -12,8 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-AT_ONCE = 2**20  # distances held at a time, 8 MiB in float64
-SPARE = 8  # neighbours beyond the k-th that are measured too: mostly they settle who is among the k
+AT_ONCE = 2**22  # distances held at a time, 32 MiB in float64
+SPARE = 4  # neighbours beyond the k-th that are measured too: mostly they settle who is among the k
 TIE = 1e-12  # distances that differ by less than this part of themselves count as equal
 
 
@@ -85,21 +85,54 @@ def ball_counts(
         ValueError: if shapes do not fit, or a value is not finite.
     """
     check_points(points, centres)
-    if radii.shape != (len(centres),) or not (radii >= 0).all() or not radii.isfinite().all():
-        raise ValueError(
-            f"there must be {len(centres)} radii, finite and not below 0, got {tuple(radii.shape)}"
-        )
-    reach = radii.to(points.device, torch.float64) * (1 + TIE)
+    _check_radii(radii, centres)
     around, inside = [], torch.zeros(len(centres), dtype=torch.int64, device=points.device)
     for start, least, row, column in _screened(points, centres, at_once):
-        possible = least <= reach.square()
-        holds = least.add_(row).add_(column) <= reach.square()
-        unclear = (possible & ~holds).nonzero()
-        for i, j in (pairs.T for pairs in unclear.split(max(1, at_once // points.shape[1]))):
-            holds[i, j] = _squared(points[start + i], centres[j]).sqrt() <= reach[j]
+        some, most = points[start : start + len(least)], (least + row).add_(column)
+        holds = _holds(some, centres, radii.to(least), least, most, at_once)
         around.append(holds.sum(1))
         inside += holds.sum(0)
     return BallCounts(torch.cat(around), inside)
+
+
+def mutual_membership(
+    first: Tensor,
+    second: Tensor,
+    first_radii: Tensor,
+    second_radii: Tensor,
+    *,
+    at_once: int = AT_ONCE,
+) -> tuple[Tensor, Tensor]:
+    """Say of the points of two sets whether they lie in any ball around those of the other set.
+
+    As :func:`ball_counts` both ways, with each distance taken once.
+
+    Args:
+        first, second: shapes (N, F) and (M, F).
+        first_radii, second_radii: of the balls around them, not squared, shapes (N,) and (M,).
+        at_once: distances held at a time.
+
+    Returns:
+        Of the first points whether a ball of the second set holds them, (N,), and the other way
+        round, (M,); bool.
+
+    Raises:
+        ValueError: if shapes do not fit, or a value is not finite.
+    """
+    check_points(first, second)
+    _check_radii(first_radii, first)
+    _check_radii(second_radii, second)
+    held, holding = [], torch.zeros(len(second), dtype=torch.bool, device=first.device)
+    for start, least, row, column in _screened(first, second, at_once):
+        here = slice(start, start + len(least))
+        most = (least + row).add_(column)
+        around_second, around_first = (
+            _holds(first[here], second, radii.to(least), least, most, at_once)
+            for radii in (second_radii, first_radii[here, None])
+        )
+        held.append(around_second.any(1))
+        holding |= around_first.any(0)
+    return torch.cat(held), holding
 
 
 def check_points(points: Tensor, others: Tensor) -> None:
@@ -107,6 +140,13 @@ def check_points(points: Tensor, others: Tensor) -> None:
     shapes = tuple(points.shape), tuple(others.shape)
     if any(len(s) != 2 or 0 in s for s in shapes) or shapes[0][1] != shapes[1][1]:
         raise ValueError(f"points must be (N, F) and (M, F), none of them 0, got {shapes}")
+
+
+def _check_radii(radii: Tensor, centres: Tensor) -> None:
+    if radii.shape != (len(centres),) or not (radii >= 0).all() or not radii.isfinite().all():
+        raise ValueError(
+            f"there must be {len(centres)} radii, finite and not below 0, got {tuple(radii.shape)}"
+        )
 
 
 def _screened(
@@ -132,6 +172,22 @@ def _screened(
             raise ValueError("points must be finite")
         least = torch.addmm(column * (1 - unsure), here, there.T, alpha=-2)
         yield start, least.add_(row * (1 - unsure)), row * 2 * unsure, column * 2 * unsure
+
+
+def _holds(
+    points: Tensor, centres: Tensor, radii: Tensor, least: Tensor, most: Tensor, at_once: int
+) -> Tensor:
+    """Whether the balls around centres, or of points, hold the others: bool, (n, M).
+
+    Radii are (M,) for balls around the centres, (n, 1) for balls around the points; least and most
+    bound the squared distances.
+    """
+    reach = radii * (1 + TIE)
+    holds = most <= reach.square()
+    unclear = ((least <= reach.square()) != holds).nonzero()
+    for i, j in (pairs.T for pairs in unclear.split(max(1, at_once // points.shape[1]))):
+        holds[i, j] = _squared(points[i], centres[j]).sqrt() <= reach.expand_as(holds)[i, j]
+    return holds
 
 
 def _nearest(points: Tensor, others: Tensor, least: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -165,4 +221,4 @@ def _nearest_of(point: Tensor, others: Tensor, near: Tensor, k: int) -> tuple[Te
 
 def _squared(first: Tensor, second: Tensor) -> Tensor:
     """Squared distances of pairs, (n, F) and (n, F) or (1, F), as a sum of squared differences."""
-    return (first.double() - second.double()).square().sum(1)
+    return (first.double() - second.double()).square_().sum(1)

@@ -6,8 +6,11 @@ import pytest
 import torch
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from genlearn.metrics import ball_counts, neighbour_distances
+from genlearn.metrics.neighbours import mutual_membership
 
 
 def cloud(count: int, features: int, seed: int = 0) -> Tensor:
@@ -94,6 +97,35 @@ def test_points_in_balls_are_counted():
     found = ball_counts(points, centres, radii, at_once=100)
     assert found.around_points.equal(inside.sum(1))
     assert found.inside_balls.equal(inside.sum(0))
+
+
+def test_membership_both_ways_is_that_of_the_counts():
+    first, second = cloud(40, 2), cloud(30, 2, seed=1)
+    radii = torch.rand(70, generator=torch.Generator().manual_seed(2)).double() / 3
+    held, holding = mutual_membership(first, second, radii[:40], radii[40:], at_once=100)
+    assert held.equal(ball_counts(first, second, radii[40:]).around_points > 0)
+    assert holding.equal(ball_counts(second, first, radii[:40]).around_points > 0)
+
+
+class Largest(TorchDispatchMode):
+    """Notes how many numbers the largest tensor has that is made."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        made = function(*args, **(kwargs or {}))
+        tensors = [x for x in tree_leaves(made) if isinstance(x, Tensor)]
+        self.numbers = max([self.numbers, *(x.numel() for x in tensors)])
+        return made
+
+
+def test_no_more_distances_are_held_than_asked_for():
+    points, radii = cloud(300, 2), torch.full((300,), 0.3)
+    with Largest() as largest:
+        neighbour_distances(points, k=3, at_once=2000)
+        ball_counts(points, points, radii, at_once=2000)
+        mutual_membership(points, points, radii, radii, at_once=2000)
+    assert 300 * 2 <= largest.numbers <= 2000
 
 
 def test_a_point_on_the_rim_lies_inside():

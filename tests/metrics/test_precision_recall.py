@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from scipy.stats import binomtest
 from torch import Tensor
 
 from genlearn.metrics import density_coverage, precision_recall
@@ -20,6 +21,12 @@ def balls(points: Tensor, k: int) -> list[tuple[list[float], float]]:
         (p, sorted(math.dist(p, q) for j, q in enumerate(listed) if j != i)[k - 1])
         for i, p in enumerate(listed)
     ]
+
+
+def proportion_interval(hits: int, trials: int) -> tuple[float, float]:
+    """SciPy's of a share."""
+    found = binomtest(hits, trials).proportion_ci(method="wilson")
+    return found.low, found.high
 
 
 def around(point: list[float], some: list[tuple[list[float], float]]) -> int:
@@ -79,7 +86,7 @@ def test_density_and_coverage_of_a_perfect_model_are_as_expected():
 
 def test_samples_that_repeat_the_data_are_precise_and_reach_all():
     real = cloud(50, 0)
-    assert precision_recall(real, real)[:2] == ((1, 1, 1, 0.95), (1, 1, 1, 0.95))
+    assert [part.value for part in precision_recall(real, real)[:2]] == [1, 1]
     assert density_coverage(real, real).coverage.value == 1
 
 
@@ -119,3 +126,23 @@ def test_bad_features_are_refused(function):
         function(torch.rand(9, 2), torch.rand(9, 3))
     with pytest.raises(ValueError, match="finite"):
         function(torch.rand(9, 2), torch.full((9, 2), math.nan))
+
+
+def test_intervals_are_those_of_the_outcomes_of_single_images():
+    real, fake = cloud(90, 0), cloud(80, 1) + 0.8
+    found, balls_of = precision_recall(real, fake), density_coverage(real, fake)
+    for share, outcomes in (
+        (found.precision, found.realistic),
+        (found.recall, found.reached),
+        (balls_of.coverage, balls_of.covered),
+    ):
+        expected = proportion_interval(int(outcomes.sum()), len(outcomes))
+        assert share[1:3] == pytest.approx(expected)
+    error = balls_of.balls.double().std().item() / 5 / math.sqrt(80)
+    width = balls_of.density.high - balls_of.density.low
+    assert width == pytest.approx(2 * 1.96 * error, rel=0.25)
+
+
+def test_all_outcomes_alike_do_not_make_a_figure_sure():
+    real = cloud(50, 0)
+    assert precision_recall(real, real).precision.low < 0.95
