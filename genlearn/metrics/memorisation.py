@@ -1,7 +1,8 @@
 """Does a model repeat its training images? Its samples are held against images that it never saw.
 
-Images of the same distribution that were held out lie as near to the training set as honest samples
-may. If samples lie nearer than that, they are copies, whatever other figures say in their favour.
+Images of the same distribution that were held out lie as near to the training set as samples of a
+perfect model. Samples that lie nearer are copies, or keep to where the data are dense: the nearest
+pairs, looked at, tell which.
 """
 
 from typing import NamedTuple
@@ -18,10 +19,10 @@ class Memorisation(NamedTuple):
 
     nearer: Interval
     """Of all pairs of a sample and a held-out image, the share in which the sample lies nearer to
-    the training set: ½ without copying, 1 if all samples are copies. Ties count half."""
+    the training set: ½ for a perfect model, 1 if all samples are copies. Ties count half."""
     z: float
-    """Mann-Whitney statistic, in standard deviations: about standard normal without copying, far
-    below 0 if samples are copies, far above 0 if they lie far from all data."""
+    """Mann-Whitney statistic, in standard deviations: about standard normal for a perfect model,
+    far below 0 if samples are copies, far above 0 if they lie far from all data."""
     distances: Tensor
     """Of each sample to its nearest training image, float64, (M,)."""
     nearest: Tensor
@@ -30,7 +31,7 @@ class Memorisation(NamedTuple):
     """Of each held-out image to its nearest training image, float64, (H,)."""
     closest: Tensor
     """The samples that lie nearest to a training image, most suspect first: look at these beside
-    training[nearest[closest]]. int64, (pairs,)."""
+    train[nearest[closest]]. int64, (pairs,)."""
 
 
 def memorisation(
@@ -81,13 +82,18 @@ def mann_whitney(first: Tensor, second: Tensor) -> tuple[float, float]:
     """Compare two lists of numbers by their ranks.
 
     Args:
-        first, second: shapes (M,) and (H,), not empty.
+        first, second: shapes (M,) and (H,).
 
     Returns:
-        Share of pairs in which the first is below the second, ties counting half, and z: how many
-        standard deviations the sum of ranks of the first lies above what is expected if all are
-        drawn alike. The deviation allows for ties; if all numbers are equal, z is 0.
+        Share of pairs in which the first is below the second, ties counting half; and z, which says
+        how many standard deviations the sum of ranks of the first lies above what is expected if
+        all are drawn alike. The deviation allows for ties; if all numbers are equal, z is 0.
+
+    Raises:
+        ValueError: if the lists are no lists, one is empty, or a number is not finite.
     """
+    if any(x.ndim != 1 or not len(x) or not x.isfinite().all() for x in (first, second)):
+        raise ValueError("there must be two lists of finite numbers, neither of them empty")
     m, h = len(first), len(second)
     values, place, count = torch.cat([first, second]).unique(
         return_inverse=True, return_counts=True

@@ -83,3 +83,9 @@ def test_bad_points_are_refused():
         memorisation(torch.rand(5, 2), torch.rand(5, 2), torch.rand(5, 3))
     with pytest.raises(ValueError, match="finite"):
         memorisation(torch.rand(5, 2), torch.full((5, 2), math.nan), torch.rand(5, 2))
+
+
+@pytest.mark.parametrize("bad", [[], [[1.0]], [math.nan]], ids=str)
+def test_bad_lists_are_refused(bad):
+    with pytest.raises(ValueError, match="two lists of finite numbers"):
+        mann_whitney(torch.tensor(bad), torch.ones(3))
