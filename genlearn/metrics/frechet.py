@@ -14,7 +14,9 @@ from genlearn.metrics.moments import Moments, moments_of
 
 
 def frechet_distance(first: Tensor | Moments, second: Tensor | Moments) -> float:
-    """‖m₁ - m₂‖² + tr(C₁ + C₂ - 2 (C₁ C₂)^½), from means and covariances; squared units.
+    """‖m₁ - m₂‖² + tr(C₁ + C₂ - 2 (C₁ C₂)^½), eq-samples-frechet; squared units.
+
+    Means and covariances are estimated from the features; the latter divide by N - 1.
 
     Zero means equal means and covariances, not equal clouds. The fewer points, the larger the
     distance between two samples of one distribution. Features that never change have variance
@@ -51,13 +53,13 @@ def frechet_at_infinity(
 ) -> Interval:
     """Extrapolate the Fréchet distance to endless many of the first features, typically samples.
 
-    The distance is on average too large by about c / N. So the first features are cut into 1, 2, …
-    disjoint parts, the mean distance of the parts is taken at each size, and a straight line
-    through these means, over one over the size of a part, is read off at zero. Of what few first
-    features add, all goes but the part that is no straight line: a tenth is left, and taken off too
-    much, where the smallest part has 2 F points, and a twentieth where it has 4 F. What the few
-    second features add, about c' / M, all remains. So compare only figures with the same reference.
-    The value may lie below zero.
+    The distance is on average too large by about c / N, eq-samples-bias. So the first features are
+    cut into 1, 2, … disjoint parts, the mean distance of the parts is taken at each size, and a
+    straight line through these means, over one over the size of a part, is read off at zero,
+    eq-samples-infinity. Of what few first features add, all goes but the part that is no straight
+    line: a tenth is left, and taken off too much, where the smallest part has 2 F points, and a
+    twentieth where it has 4 F. What the few second features add, about c' / M, all remains. So
+    compare only figures with the same reference. The value may lie below zero.
 
     The interval tells how much the value would change with other first features; the second are
     taken as given. It comes from how much the smallest parts differ, by Student's t. Where both

@@ -33,10 +33,10 @@ def inception_score(
 ) -> InceptionScore:
     """Exponential of the mean divergence of an image's classes from those of all images.
 
-    exp(mean over x of KL(p(y | x) ‖ p(y))), where p(y) is the mean of p(y | x): the mean is
-    taken before the exponential, and of probabilities, not of their logarithms. It is 1 if all
-    images are told alike, and the number of classes if each is told with certainty and all classes
-    are equally frequent. Only with the network Inception-v3 is it that of the papers.
+    exp(mean over x of KL(p(y | x) ‖ p(y))), eq-samples-inception, where p(y) is the mean of p(y |
+    x): the mean is taken before the exponential, and of probabilities, not of their logarithms. It
+    is 1 if all images are told alike, and the number of classes if each is told with certainty and
+    all classes are equally frequent. Only with the network Inception-v3 is it that of the papers.
 
     The score of few images is too high in the mean if their classes are unsure: p(y) is fitted to
     them. Salimans et al. (2016) cut 50,000 images into 10 splits in their order, and print the mean

@@ -54,7 +54,8 @@ def kernel_distance(
 
     The mean kernel value of two different first points, plus that of two different second points,
     less twice that of a first and a second point. The kernel is (γ x · y + c)^d. No point is
-    compared with itself: with these terms, which are the largest, the estimate would be too high.
+    compared with itself, eq-samples-unbiased: with these terms, which are the largest, the estimate
+    would be too high, eq-samples-diagonal.
 
     The standard error is the root of a variance that is estimated without bias, from single points
     and from pairs: see ``variance_parts`` in this module. Where both distributions are the same,
