@@ -5,7 +5,7 @@
 # **Reading** 70 minutes · **Running** under 90 seconds on one CPU thread · **Difficulty** ●●○ ·
 # **You need** means and covariances, {ref}`ch-learn`, a little PyTorch
 #
-# **Seven programs hand you five hundred pictures each. Which of them has learnt the data?** You may
+# **Seven programs hand you two thousand pictures each. Which of them has learnt the data?** You may
 # not look inside: some have a likelihood, some have none. You may only look at what they drew. A
 # glance finds the clumsy ones. It does not find the one that never draws a 7, nor the one that hands
 # out its training images.
@@ -40,7 +40,7 @@
 # :class: dropdown
 #
 # 1. The uniform one, with $\log K$ nats.
-# 2. Only if both are Gaussian. The figure {numref}`fig-samples-zero` lives on this.
+# 2. Not in general; among Gaussians, yes. {numref}`fig-samples-zero` lives on this.
 # 3. On average by $\operatorname{tr}(C)/N$, where $C$ is the covariance of one draw.
 # 4. The sum of their square roots.
 # 5. Because deviations are taken from the sample's own mean, which lies closer to the points than
@@ -88,7 +88,7 @@ print(len(train), "images to train with,", len(real), "to compare with")
 # ## A line-up
 #
 # Here are the seven suspects. One is perfect. The training set itself stands for a model that has
-# learnt it by heart. Five were made with a known fault: one model draws only six of the ten digits,
+# learnt it by heart. Four were made with a known fault: one model draws only six of the ten digits,
 # one blurs a little, one leaves grain, one has just ten pictures and shows them again and again. The
 # last is a small VAE, as in {ref}`ch-vae`, trained while you wait, which shows its mean images.
 
@@ -235,9 +235,10 @@ sure = (torch.eye(10).repeat(4, 1) + 1e-12).log()
 assert abs(inception_score(unsure) - 1) < 1e-5
 assert abs(inception_score(sure) - 10) < 1e-4
 
-scores = {name: inception_score(log_probs(x)) for name, x in lineup.items()}
-for name, images in lineup.items():
-    library = metrics.inception_score(log_probs(images)).value
+told = {name: log_probs(images) for name, images in lineup.items()}
+scores = {name: inception_score(rows) for name, rows in told.items()}
+for name, rows in told.items():
+    library = metrics.inception_score(rows).value
     assert abs(scores[name] / library - 1) < 1e-9
 
 assert max(scores, key=scores.get) == "ten pictures"
@@ -617,7 +618,7 @@ for name, made in shown.items():
     library = metrics.frechet_at_infinity(made, truth)
     assert abs(lines[name][0] - library.value) < library.high - library.low
 raw, limit = lines["fresh draws"][2][0], lines["fresh draws"][0]
-assert raw > 4 * limit and raw > 4
+assert raw > 2 * limit and raw > 4
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Left: mean Fréchet distance of two samples of one Gaussian against sample size on logarithmic axes; dots follow a falling straight line and lie below it only to the left of a dotted line at 16. Right: distance to the real images against one over the number of images, for three models: points near rising straight lines; that of fresh draws meets the axis near zero, the others above."}, "figure": {"caption": "The bias. Left: two samples of one Gaussian with 16 features (dots: mean of 100 pairs; line: {eq}`eq-samples-bias`; dotted: $N=F$). Right: fresh draws and two degrees of blur against the 2,000 real images, in the judge's features; lines by {eq}`eq-samples-infinity`.", "name": "fig-samples-bias"}}
 figure, (left, right) = viz.subplots(1, 2, height=2.8)
@@ -639,7 +640,7 @@ right.legend()
 figure
 
 # %% [markdown]
-# At 200 images most of the distance of a perfect model is bias; at zero little is left. Each model has a
+# At 200 images most of the distance of a perfect model is bias, and little is left where the line ends. Each model has a
 # line of its own, and in general *its own slope*. What a model's line shows at zero still
 # contains the share $c/M$ of the real set, which is the same for all as long as they share the reference
 # set. The library's `frechet_at_infinity` does this with an interval.
@@ -938,11 +939,12 @@ print("one outlier makes the recall; the coverage does not move")
 
 # %%
 for vectors in seen.values():
-    ours = neighbours(truth[:1000], vectors[:1000])
-    pair = metrics.precision_recall(truth[:1000], vectors[:1000], k=3)
-    both = metrics.density_coverage(truth[:1000], vectors[:1000], k=5)
+    sets = truth[:400], vectors[:400]
+    ours = neighbours(*sets).values()
+    pair = metrics.precision_recall(*sets, k=3, resamples=20)
+    both = metrics.density_coverage(*sets, k=5, resamples=20)
     library = [pair.precision, pair.recall, both.density, both.coverage]
-    for mine, theirs in zip(ours.values(), library, strict=True):
+    for mine, theirs in zip(ours, library, strict=True):
         assert abs(mine - theirs.value) < 1e-6
 
 n, m, k = 1000, 1000, 5
@@ -1240,8 +1242,8 @@ viz.tabs(pages)
 # images has no original to compare with.
 #
 # The oldest measure of a pair is the mean square error $\text{MSE}=\frac1P\sum_i(x_i-y_i)^2$ over
-# the $P$ pixels, often written in decibels below the square of the range of values $L$, which is 255
-# for bytes:
+# the $P$ pixels. It is often written in decibels, relative to the square of the range of values $L$, which
+# is 255 for bytes:
 #
 # $$
 # \text{PSNR} = 10\log_{10}\frac{L^2}{\text{MSE}} .
@@ -1393,7 +1395,7 @@ print("most alike to least:", ", ".join(sorted(alike, key=alike.get)[::-1]))
 # (sec-samples-features)=
 # ## Which features?
 #
-# All set measures but SSIM began with features, and we have seen that they decide: in
+# All measures of sets began with features, and we have seen that they decide: in
 # {numref}`fig-samples-notices`, the Fréchet distance in pixels and the one in features rank faults
 # differently. Do they rank *models* differently?
 
@@ -1416,8 +1418,8 @@ print("features: the VAE is better than six kinds; pixels: it is worse")
 # - **A classifier trained on the data at hand**, as here. Say how it was trained; figures compare only within
 #   one judge. Above all, it has *seen the training set*, and looks for what distinguishes its classes.
 # - **Inception-v3**, trained on the thousand classes of ImageNet {cite:p}`szegedy2015`: the standard
-#   for photographs. It looks at what matters for ImageNet, which for faces is often a hat or a
-#   tie: {cite:t}`kynkaanniemi2022` lower the distance of a model by matching its top classes only, without
+#   for photographs. It looks at what matters for ImageNet, which in a portrait need not be the
+#   face: {cite:t}`kynkaanniemi2022` lower the distance of a model by matching its top classes only, without
 #   making its images better.
 #
 # Two Fréchet distances with different features are in different units; multiply all features by ten, and
@@ -1463,8 +1465,16 @@ stages = {
 }
 numbers = {name: tool(**options) for name, options in stages.items()}
 assert numbers["ours"] == to_test["VAE"]
-b, c = (numbers[name] / numbers["ours"] for name in list(stages)[1:5:3])
-assert 0.0005 < abs(b - 1) < 0.05 and c > 1.05
+c = numbers["C: 500 images, through a gallery"] / numbers["ours"]
+assert c > 1.05
+unlike = {
+    "rounding": ("B: raw output, covariance over N", "B, rounded to levels"),
+    "divisor": ("B, rounded to levels", "ours"),
+    "images": ("C, without the gallery", "ours"),
+}
+size = {k: abs(numbers[i] / numbers[j] - 1) for k, (i, j) in unlike.items()}
+assert 0 < size["divisor"] < 0.001 and 0 < size["rounding"] < 0.02
+assert size["images"] > 0.03
 assert numbers["B, and covariance over N - 1"] == numbers["ours"]
 assert numbers["C, and 2,000 images"] == numbers["ours"]
 print("three tools, three numbers; with one convention, one number")
@@ -1487,9 +1497,9 @@ figure
 # Nobody has made a mistake. *B* takes the network's output as it is, and we round it to levels, as every image
 # file does. *B* divides squares by $N$, we by $N-1$. *C* has 500 images, and they went through a
 # gallery that enlarged them for the screen and shrank them again. Each difference has its size: the
-# divisor moves the fourth digit, rounding the third, and the number of images and the resizing the
-# second. {cite:t}`parmar2022` measured resizing and compression for Inception's features, and found
-# differences as large as those between published models.
+# divisor moves a few parts in ten thousand, rounding up to two in a hundred, and the number of images
+# and the resizing most. {cite:t}`parmar2022` measure what resizing and compression do to Inception's features; it is
+# not little.
 #
 # Two models are compared by *one* tool, with one set of conventions, and a number from somebody
 # else's table is not one of the two. Report, beside each figure: the features; how many samples and how

@@ -59,7 +59,7 @@ class DensityCoverage(NamedTuple):
 def precision_recall(
     real: Tensor, fake: Tensor, k: int = 3, *, at_once: int = AT_ONCE
 ) -> PrecisionRecall:
-    """Estimate improved precision and recall from features.
+    """Estimate improved precision and recall from features; eq-samples-precision.
 
     Take as many fakes as real ones, and the same numbers wherever figures are compared: balls
     shrink as points grow in number. If all points of both sets are alike, both figures are 1; if
@@ -89,12 +89,13 @@ def density_coverage(
     seed: int = 0,
     at_once: int = AT_ONCE,
 ) -> DensityCoverage:
-    """Estimate density and coverage from features.
+    """Estimate density and coverage from features; eq-samples-density.
 
     Only real points have balls, so a single odd fake cannot claim a large region. For fakes that
     are drawn like the real ones, the expected density is 1, and the expected coverage is 1 less the
     chance that of N + M - 1 points the k nearest to one are all real: 1 - 0.5^k, about, if M = N.
-    If all points of both sets are alike, the density is N / k and the coverage 1.
+    (eq-samples-density-one, eq-samples-coverage) If all points of both sets are alike, the density
+    is N / k and the coverage 1.
 
     Args:
         real, fake: features, shapes (N, F) and (M, F), N above k and M at least 2.

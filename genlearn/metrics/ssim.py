@@ -27,7 +27,7 @@ def ssim(
     sigma: float = 1.5,
     border: str = "inside",
 ) -> Tensor:
-    """Structural similarity of pairs of images: 1 if they are equal, else below; at least -1.
+    """Structural similarity of pairs of images, 1 if equal, never below -1; eq-samples-ssim.
 
     Args:
         x, y: images of the same shape (N, C, H, W), any type; values count from black, which is 0.
@@ -68,7 +68,7 @@ def ms_ssim(
     sigma: float = 1.5,
     border: str = "inside",
 ) -> Tensor:
-    """Multi-scale structural similarity of pairs of images, 0 … 1; 1 if they are equal.
+    """Multi-scale similarity of pairs of images, 0 … 1; 1 if they are equal; eq-samples-msssim.
 
     From each scale but the last comes the mean of the contrast and structure term, from the last
     the whole SSIM; each is raised to its weight, and all are multiplied. Between scales, images are
@@ -110,7 +110,7 @@ def ms_ssim(
 
 
 def psnr(x: Tensor, y: Tensor, data_range: float) -> Tensor:
-    """Peak signal-to-noise ratio of pairs of images: 10 log₁₀(range² / mean square error).
+    """Peak signal-to-noise ratio of pairs of images, 10 log₁₀(range² / MSE); eq-samples-psnr.
 
     Args:
         x, y: images of the same shape (N, C, H, W), of any size.
