@@ -941,7 +941,7 @@ print("one outlier makes the recall; the coverage does not move")
 for vectors in seen.values():
     sets = truth[:400], vectors[:400]
     ours = neighbours(*sets).values()
-    pair = metrics.precision_recall(*sets, k=3, resamples=20)
+    pair = metrics.precision_recall(*sets, k=3)
     both = metrics.density_coverage(*sets, k=5, resamples=20)
     library = [pair.precision, pair.recall, both.density, both.coverage]
     for mine, theirs in zip(ours, library, strict=True):
