@@ -95,7 +95,7 @@ print(len(train), "images to train with,", len(real), "to compare with")
 
 # %%
 def blurred(images, weight):
-    """Mix each pixel with its four neighbours, twice."""
+    """Mix each pixel with its eight neighbours."""
     line = torch.tensor([weight, 1 - 2 * weight, weight])
     kernel = torch.outer(line, line)[None, None]
     soft = F.conv2d(images.float(), kernel, padding=1)
@@ -193,7 +193,7 @@ viz.grid([images[:32] for images in lineup.values()], 17, titles=list(lineup))
 # \text{IS} = \exp\Bigl(\E_{x\sim q}\,\KL{p(y\mid x)}{p(y)}\Bigr).
 # $$ (eq-samples-inception)
 #
-# The exponential is only there to make the number nice; it is taken once, *after* the mean. What is
+# The exponential turns nats into a number of classes; it is taken once, *after* the mean. What is
 # the mean? Write the divergence out and sort the logarithms:
 #
 # ```{math}
@@ -1500,6 +1500,9 @@ figure
 # divisor moves a few parts in ten thousand, rounding up to two in a hundred, and the number of images
 # and the resizing most. {cite:t}`parmar2022` measure what resizing and compression do to Inception's features; it is
 # not little.
+#
+# (Ours are the conventions of torchmetrics, against which the library's tests hold it, with the matrix root
+# of SciPy as a second witness.)
 #
 # Two models are compared by *one* tool, with one set of conventions, and a number from somebody
 # else's table is not one of the two. Report, beside each figure: the features; how many samples and how
