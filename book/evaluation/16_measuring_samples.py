@@ -179,7 +179,7 @@ viz.grid([images[:32] for images in lineup.values()], 17, titles=list(lineup))
 # the third. Looking is not enough.
 #
 # Call $p$ the distribution of the real images and $q$ that of the model. All that follows is an
-# answer to one question: *from $N$ draws of $q$ and $M$ draws of $p$, how far apart are the two?*
+# answer to one question: *from $N$ draws of $p$ and $M$ draws of $q$, how far apart are the two?*
 #
 # (sec-samples-inception)=
 # ## Inception Score
@@ -640,10 +640,9 @@ right.legend()
 figure
 
 # %% [markdown]
-# At 200 images most of the distance of a perfect model is bias, and little is left where the line ends. Each model has a
-# line of its own, and in general *its own slope*. What a model's line shows at zero still
-# contains the share $c/M$ of the real set, which is the same for all as long as they share the reference
-# set. The library's `frechet_at_infinity` does this with an interval.
+# At 200 images most of the distance of a perfect model is bias, and little is left where the line ends.
+# Each model has a line of its own, and in general *its own slope*. What is left contains the share
+# of the bias that the *real* set has; it is the same for all models that are compared with that set. The library's `frechet_at_infinity` does this with an interval.
 #
 # (sec-samples-kernel)=
 # ## A distance without bias: the kernel distance
