@@ -515,10 +515,19 @@ print("in the judge's features: ghosts ten times as far as fresh draws")
 # \end{aligned}
 # ```
 #
-# The traces are $\operatorname{tr}R_1=\tfrac12\operatorname{tr}\Delta$ and
-# $\operatorname{tr}R_2=-\tfrac12\sum_{ij}\lambda_j\Delta_{ij}^2/(\lambda_i+\lambda_j)^2$. In the
-# last sum the terms $ij$ and $ji$ together have the factor $\lambda_i+\lambda_j$, so
-# $\lambda_j$ may be replaced by $(\lambda_i+\lambda_j)/2$. In the distance,
+# The traces of both are
+#
+# ```{math}
+# \begin{aligned}
+# \operatorname{tr}R_1 &= \tfrac12\operatorname{tr}\Delta, \\
+# \operatorname{tr}R_2 &= -\frac12\sum_{i,j}
+#   \frac{\lambda_j\,\Delta_{ij}^2}{(\lambda_i+\lambda_j)^2}
+#   = -\frac14\sum_{i,j}\frac{\Delta_{ij}^2}{\lambda_i+\lambda_j} .
+# \end{aligned}
+# ```
+#
+# (In the last step the terms $ij$ and $ji$ are taken together: $\lambda_j$ and $\lambda_i$ add up, so each
+# may be replaced by half their sum.) In the distance,
 # $\operatorname{tr}C+\operatorname{tr}\hat C-2\operatorname{tr}R$, everything of first order cancels,
 # and what remains is
 #
