@@ -72,9 +72,9 @@ def evaluate(
     seed: int = 0,
     device: str = "auto",
 ) -> None:
-    """Measure the samples of a trained model; write RUN/evaluation.json and RUN/evaluation.png.
+    """Measure the samples of a trained model: evaluation.json and .png in its folder.
 
-    Beside them stand training images, as if they were samples: what a perfect model could reach.
+    Beside them stand training images, as if they were samples, to compare with.
 
     Args:
         run: folder of the run, for example runs/vae-digits.
