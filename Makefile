@@ -17,8 +17,10 @@ RUN := env -u MPLBACKEND PATH="$(CURDIR)/$(VENV)/bin:$$PATH" GENLEARN_PROFILE=qu
 	JUPYTER_CONFIG_DIR="$(STATE)/config" JUPYTER_DATA_DIR="$(STATE)/data" \
 	JUPYTER_RUNTIME_DIR="$(STATE)/runtime"
 
-# Execute every notebook and compare its outputs with the stored ones, two notebooks at a time.
-VALIDATE := pytest -q --nbval --nbval-current-env --nbval-cell-timeout 300 \
+# Execute every notebook and compare its outputs with the stored ones, two notebooks at a time. The
+# classifiers that judge samples are trained anew each time, and not where the reader keeps theirs.
+JUDGES := $(CURDIR)/_build/judges
+VALIDATE := GENLEARN_CACHE="$(JUDGES)" pytest -q --nbval --nbval-current-env --nbval-cell-timeout 300 \
 	--nbval-sanitize-with tests/nbval_sanitize.cfg -n 2 --dist loadfile book
 
 # Problem sets: see tools/grading.
@@ -91,6 +93,7 @@ grading: $(STAMP) ## release the problem sets, and grade right, wrong and broken
 
 validate: $(STAMP) $(FONTS) ## run every notebook and compare with its stored outputs
 	$(call say,Notebooks)
+	@rm -rf "$(JUDGES)"
 	@$(RUN) $(VALIDATE)
 
 site: $(STAMP) ## check the pages that `make book` built
@@ -101,9 +104,10 @@ portability: $(STAMP) $(FONTS) ## the notebooks on another CPU, and from perturb
 	$(call say,Notebooks with the arithmetic of a plain CPU)
 	@$(RUN) $(PLAIN_CPU) python -c \
 		'import torch; assert torch.backends.cpu.get_cpu_capability() == "DEFAULT"'
+	@rm -rf "$(JUDGES)"
 	@$(RUN) $(PLAIN_CPU) $(VALIDATE)
 	$(call say,Notebooks from initial weights moved by one part in a million)
-	@rm -rf _build/perturbed && cp -R tests/portability/ipython _build/perturbed
+	@rm -rf _build/perturbed "$(JUDGES)" && cp -R tests/portability/ipython _build/perturbed
 	@$(RUN) IPYTHONDIR="$(CURDIR)/_build/perturbed" ipython --no-banner -c \
 		'import torch; assert torch.optim.Optimizer.__init__.__name__ == "perturbing_init"'
 	@$(RUN) IPYTHONDIR="$(CURDIR)/_build/perturbed" $(VALIDATE)
