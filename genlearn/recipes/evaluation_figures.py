@@ -152,11 +152,11 @@ def _frechet(samples: Tensor, test: Tensor) -> dict[str, dict[str, Any]]:
     distance = partial(frechet_distance, second=reference)
     parts = min(5, len(samples) // (2 * features))
     if parts < 2:
-        reason = f"needs {4 * features:,} samples"
+        needs, ends = f"needs {4 * features:,} samples", {"low": None, "high": None}
         value = rounded(distance(samples))
         return {
-            "frechet_distance": {"value": value, "low": None, "high": None, "reason": reason},
-            "frechet_at_infinity": {"value": None, "low": None, "high": None, "reason": reason},
+            "frechet_distance": {"value": value, **ends, "reason": f"interval {needs}"},
+            "frechet_at_infinity": {"value": None, **ends, "reason": needs},
         }
     resamples = RESAMPLES if features <= 256 else RESAMPLES // 5
     return {
