@@ -16,7 +16,7 @@ from genlearn import data
 from genlearn.checkpoints import load_weights
 from genlearn.data import FOLDER_VARIABLE, Batches, Split
 from genlearn.models import VAE
-from genlearn.recipes import RECIPES
+from genlearn.recipes import RECIPES, evaluation_figures
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -114,6 +114,7 @@ def echo(monkeypatch, tmp_path) -> Callable[..., Path]:
         sample=lambda model, n, seed, progress: said[model.bias.item()](n, seed),
     )
     monkeypatch.setitem(RECIPES, "echo", recipe)
+    monkeypatch.setattr(evaluation_figures, "RESAMPLES", 20)  # enough to see that there are some
 
     def make(name: str, says: Callable[[int, int], torch.Tensor], test=None) -> Path:
         folder, number = tmp_path / name, float(len(said) + 1)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from genlearn import data
 from genlearn.data import derive_seed
+from genlearn.devices import one_thread
 from genlearn.errors import RunError
 from genlearn.metrics.human import wilson
 from genlearn.metrics.interval import Interval
@@ -82,7 +83,8 @@ def classification_accuracy_score(
 
     def score(part: data.Split) -> Interval:
         taught = replace(dataset, train=part)
-        judge = train_judge(taught, classes=classes, seed=seed, **settings)
+        with one_thread():
+            judge = train_judge(taught, classes=classes, seed=seed, **settings)
         tell()
         return wilson(int(right(judge, test).sum()), len(test), level)
 

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from genlearn import data
 from genlearn.data.places import cache_folder
-from genlearn.devices import pick_device, state_put_back
+from genlearn.devices import one_thread, pick_device, state_put_back
 from genlearn.errors import RunError
 from genlearn.files import written_whole
 from genlearn.metrics import class_shares, frechet_distance
@@ -102,12 +102,8 @@ def cached_judge(dataset: data.Dataset, *, device: str = "auto", **settings: Any
     file = cache_folder("judges") / f"{dataset.name}-{key[:16]}.safetensors"
     if judge := _read(file, key, dataset, chosen):
         return judge.to(pick_device(device)).eval()
-    threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)  # sums in one order, however many cores there are
+    with one_thread():
         judge = train_judge(dataset, device=device, **settings)
-    finally:
-        torch.set_num_threads(threads)
     _write(file, key, judge)
     return judge
 

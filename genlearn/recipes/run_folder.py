@@ -6,6 +6,7 @@ history.jsonl         what was logged, one row a line
 result.json           the figures at the end
 samples.png           images drawn from the trained model
 curves.png            the history as a figure
+evaluation.json       what `genlearn evaluate` found, with a picture beside it; not there before
 environment.json      where and when it was made; this file alone differs between equal runs
 """
 

@@ -118,6 +118,18 @@ def test_the_history_holds_training_and_validation(run):
         )
 
 
+def test_many_samples_are_drawn_in_parts(run, monkeypatch):
+    """So that memory is bounded; what is drawn depends on the seed alone all the same."""
+    model, sizes = vae.load(run), []
+    draw = model.sample
+    monkeypatch.setattr(model, "sample", lambda n: sizes.append(n) or draw(n))
+    first = vae.sample(model, 405, seed=1)
+    assert sizes == [200, 200, 5]
+    assert first.shape == (405, 1, 8, 8)
+    assert not torch.equal(first[:200], first[200:400])
+    assert torch.equal(vae.sample(model, 405, seed=1), first)
+
+
 def test_samples_depend_on_the_seed_alone(run):
     model, state = vae.load(run), torch.get_rng_state()
     first = vae.sample(model, 5, seed=3)
