@@ -414,7 +414,7 @@ def test_at_infinity():
         noise = random.normal(size=len(sizes))
         distances = 20 + 3 * sizes[0] / numpy.array(sizes) + noise
         right = numpy.polyfit(1 / numpy.array(sizes), distances, 1)[1]
-        assert abs(float(mine(sizes, distances.tolist())) - right) < 1e-2, (
+        assert abs(float(mine(sizes, distances.tolist())) - right) < 0.05, (
             "for distances that scatter, not where the line of least squares"
             " through all of them meets 1/n = 0"
         )
@@ -843,14 +843,12 @@ def test_bootstrap():
     assert list(map(float, again[0])) == list(map(float, again[1])), (
         "the same generator with the same seed, another interval"
     )
-    values = torch.tensor([0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 3, 5, 9])
+    values = torch.tensor([0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 3, 16])
     one = torch.bincount(values).double() / len(values)
     total = torch.ones(1).double()  # probability of each sum of rows drawn
     for _ in values:
-        padded = torch.nn.functional.pad(total, (9, 9))
-        total = torch.nn.functional.conv1d(
-            padded.view(1, 1, -1), one.flip(0).view(1, 1, -1)
-        ).flatten()
+        padded = torch.nn.functional.pad(total, (16, 16)).view(1, 1, -1)
+        total = torch.conv1d(padded, one.flip(0).view(1, 1, -1)).flatten()
     sums = torch.arange(len(total))
 
     def whole(rows):

@@ -62,8 +62,7 @@ def test_checksums_are_those_of_the_released_cells(problem_set):
         assert cell.metadata.nbgrader.checksum == compute_checksum(cell)
 
 
-def test_two_releases_are_the_same_bytes(problem_set, tmp_path):
-    built = problem_set.built
+def test_two_releases_are_the_same_bytes(built, tmp_path):
     again = course.release(built.name, built=tmp_path)
     assert again.release.read_bytes() == built.release.read_bytes()
 
