@@ -33,7 +33,8 @@ class Annealed(NamedTuple):
     """What :func:`annealed_log_prob` finds out of N images, with S chains each."""
 
     log_prob: Tensor
-    """Log of the mean weight, nats, (N,), float64: on average a lower bound of log p(x)."""
+    """Log of the mean weight, nats, (N,), float64: on average a lower bound of log p(x);
+    eq-likely-annealed-bound."""
     log_weights: Tensor
     """Of each chain, (S, N), float64; each weight alone is right on average."""
     effective: Tensor
@@ -43,7 +44,7 @@ class Annealed(NamedTuple):
 
 
 class AnnealedEstimate(NamedTuple):
-    """A mean over images like :class:`Estimate`, and how well the chains did."""
+    """A mean over images like :class:`genlearn.metrics.Estimate`, and how well the chains did."""
 
     mean: float
     standard_error: float
@@ -65,13 +66,13 @@ def annealed_log_prob(
     step: float | None = None,
     seed: int = 0,
 ) -> Annealed:
-    """Estimate log p(x) of each image by annealed importance sampling.
+    """Estimate log p(x) of each image by annealed importance sampling; alg-likely-annealed.
 
     Between two temperatures each chain makes one move of Hamiltonian Monte Carlo, which is accepted
     or refused so that the distribution in between stays exactly as it is. So the mean weight is
-    p(x) whatever the settings; they only decide how much the weights scatter. Step sizes, one an
-    image and temperature, come from a pilot run with chains of its own: were they fitted to the
-    chains that are weighed, the weights would no longer be right on average.
+    p(x) whatever the settings (eq-likely-annealed-mean); they only decide how much the weights
+    scatter. Step sizes, one an image and temperature, come from a pilot run with chains of its own:
+    were they fitted to the chains that are weighed, the weights would not be right on average.
 
     Args:
         model: has ``prior(count)``, ``likelihood(z)`` and, for that start, ``posterior(x)``, like

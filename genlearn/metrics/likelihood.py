@@ -53,7 +53,7 @@ def density_bits_per_dim(
     data_range: tuple[float, float],
     dequantisation: Literal["uniform", "learned"],
 ) -> float | Tensor:
-    """Turn a log density of dequantised images into bits per dimension of their levels.
+    """Turn a log density of dequantised images into bits of their levels; eq-likely-density-bits.
 
     Averaged over the noise, it is an upper bound on the bits of a mass over the levels, so it may
     be set beside :func:`bits_per_dim` and can only lose by that.
