@@ -13,10 +13,11 @@ STANDARD = NormalDist()
 
 
 def d_prime_from_pairs(share: float) -> float:
-    """√2 Φ⁻¹(share): d′ of one who picks the real image of a pair, in standard deviations.
+    """√2 Φ⁻¹(share): d′ of one who picks the real image of a pair; eq-judges-pairs.
 
-    0 is guessing. A share of 1 gives infinity and a share of 0 minus infinity: so say how many
-    pairs there were, and give :func:`interval_from_pairs`.
+    It is counted in standard deviations of one impression; 0 is guessing. A share of 1 gives
+    infinity and a share of 0 minus infinity: so say how many pairs there were, and give
+    :func:`interval_from_pairs`.
 
     Args:
         share: of the pairs, the part that was answered rightly, 0 … 1.
@@ -28,7 +29,7 @@ def d_prime_from_pairs(share: float) -> float:
 
 
 def d_prime_from_rates(hit: float, false_alarm: float) -> float:
-    """Φ⁻¹(hit) - Φ⁻¹(false alarm): d′ of one who says "real" or "made" of single images.
+    """Φ⁻¹(hit) - Φ⁻¹(false alarm): d′ of one who says "real" or "made"; eq-judges-rates.
 
     Infinite where one rate is 0 or 1. Where both are 0, or both 1, the observer has said one word
     throughout; this tells nothing of d′, and the value is nan.
@@ -46,8 +47,8 @@ def d_prime_from_rates(hit: float, false_alarm: float) -> float:
 def criterion_from_rates(hit: float, false_alarm: float) -> float:
     """-(Φ⁻¹(hit) + Φ⁻¹(false alarm)) / 2: how reluctant one is to say "real".
 
-    0 is impartial; above 0 "made" is said more readily, below 0 "real". nan where it is undefined:
-    one rate 0 and the other 1.
+    At 0 one is impartial; above 0 "made" is said more readily, below 0 "real". nan where it is
+    undefined: one rate 0 and the other 1. See eq-judges-criterion.
 
     Args:
         hit, false_alarm: as for :func:`d_prime_from_rates`.
@@ -61,7 +62,8 @@ def criterion_from_rates(hit: float, false_alarm: float) -> float:
 def wilson(successes: int, trials: int, level: float = 0.95) -> Interval:
     """Wilson's interval of a share: all p from which the count is not too far, by its own spread.
 
-    It is never empty and never leaves 0 … 1: of 0 in n it reaches from 0 to z² / (n + z²).
+    It is never empty and never leaves 0 … 1: of 0 in n it reaches from 0 to z² / (n + z²). See
+    eq-judges-wilson.
 
     Args:
         successes: 0 … trials.
@@ -83,7 +85,7 @@ def wilson(successes: int, trials: int, level: float = 0.95) -> Interval:
 
 
 def trials_for_width(width: float, share: float = 0.5, level: float = 0.95) -> int:
-    """Count the trials after which Wilson's interval is no wider than wanted.
+    """Count the trials after which Wilson's interval is as narrow as wanted; eq-judges-trials.
 
     Args:
         width: of the whole interval, high - low, between 0 and 1.
@@ -126,10 +128,10 @@ def interval_from_rates(
     """d′ from single images, with an interval that combines those of both rates.
 
     Wilson's intervals of the rates are taken through Φ⁻¹, and their ends squared and added on
-    either side, as Newcombe (1998) and Zou and Donner (2008) do for differences. Where a rate is 0
-    or 1, the ends are reckoned from (count + ½) / (images + 1) instead (Hautus 1995), and the side
-    that nothing limits is infinite; the value is that of :func:`d_prime_from_rates`, so nan if both
-    rates are 0 or both 1.
+    either side (eq-judges-combined), as Newcombe (1998) and Zou and Donner (2008) do for
+    differences. Where a rate is 0 or 1, the ends are reckoned from (count + ½) / (images + 1)
+    instead (Hautus 1995), and the side that nothing limits is infinite; the value is that of
+    :func:`d_prime_from_rates`, so nan if both rates are 0 or both 1.
 
     Args:
         hits: real images called real, 0 … real.

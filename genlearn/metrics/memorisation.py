@@ -44,7 +44,7 @@ def memorisation(
     seed: int = 0,
     at_once: int = AT_ONCE,
 ) -> Memorisation:
-    """Compare how near samples and held-out images lie to the training set.
+    """Compare how near samples and held-out images lie to the training set; eq-judges-nearer.
 
     The three sets may be pixels or features; none may have gone into training but ``train``, and
     that whole: against a part of it copies of the rest go unseen. A model that copies in one region
@@ -79,7 +79,7 @@ def memorisation(
 
 
 def mann_whitney(first: Tensor, second: Tensor) -> tuple[float, float]:
-    """Compare two lists of numbers by their ranks.
+    """Compare two lists of numbers by their ranks; eq-judges-ranks.
 
     Args:
         first, second: shapes (M,) and (H,).

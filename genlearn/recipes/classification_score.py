@@ -45,7 +45,7 @@ def classification_accuracy_score(
     tell: Callable[[], object] = lambda: None,
     **settings: Any,
 ) -> ClassificationScore:
-    """Train a classifier on labelled samples, and test it on real images.
+    """Train a classifier on labelled samples, and test it on real images; eq-judges-cas.
 
     A model that draws each class well and in all its kinds teaches as much as the real images do,
     so the same classifier is trained on those too: the same network from the same first weights,
