@@ -129,8 +129,8 @@ def evaluate(
                 drawn, labels, dataset, level=LEVEL, device=str(target), tell=bar.update
             )
             name = "classification_accuracy"
-            measured.figures[name] = interval_figures(score.samples)
-            beside.figures[name] = interval_figures(score.real)
+            measured.figures[name] = {**interval_figures(score.samples), "images": score.images}
+            beside.figures[name] = {**interval_figures(score.real), "images": score.real_images}
 
     content = {
         "format": FORMAT,
@@ -141,6 +141,7 @@ def evaluate(
         "features": {"name": chosen.name, "count": real.test.shape[1], **facts},
         "samples": samples,
         "seed": seed,
+        "seed_of_all_else": 0,
         "test_images": len(test),
         "training_images": len(dataset.train),
         "training_images_as_samples": len(reals),

@@ -126,7 +126,7 @@ def picture(
     figure.suptitle(title, fontsize=9)
     if pairs is not None:
         samples, originals = pairs
-        title = "the samples nearest to a training image, and below each that image"
+        title = "in these features nearest to a training image, and below each that image"
         both = torch.cat([samples, originals])
         viz.show_images(axes["pairs"], both, content["levels"], len(samples), title)
     return figure

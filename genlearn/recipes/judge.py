@@ -139,7 +139,7 @@ def extractor(judge: Classifier, name: str) -> Extractor:
 
     def log_probs(images: Tensor) -> Tensor:
         with evaluating(judge):
-            return F.log_softmax(judge.logits(images.to(device)).double(), 1)
+            return F.log_softmax(judge.logits(images.to(device)).cpu().double(), 1)
 
     return Extractor(
         f"{name} classifier, {channels} channels, {width} features", features, log_probs

@@ -230,6 +230,8 @@ def test_a_model_of_every_recipe_is_evaluated(untrained, name):
     assert (content["likelihood"] is None) == (name == "gan")
     for figures in content["figures"].values():
         assert ("classification_accuracy" in figures) == (name == "pixel")
+        if name == "pixel":
+            assert figures["classification_accuracy"]["images"] == 20
         assert 1 <= figures["class_score"]["value"] <= 10
     lines = table(columns(content), content)
     assert sum(line.startswith("nats per image") for line in lines) == (name != "gan")
