@@ -52,13 +52,12 @@ def round_trip(request, set_named, tmp_path_factory) -> RoundTrip:
 
 def wrong_everywhere(one: ProblemSet) -> dict[str, list[str]]:
     """Two submissions, and one misconception about each cell: the library's, or the first."""
-    by_cell = {wrong["cell"]: kind for kind, wrong in reversed(one.wrong.items())}
-    library = {
-        wrong["cell"]: kind
-        for kind, wrong in one.wrong.items()
-        if wrong["says"].startswith("write this one with torch alone")
-    }
-    rest = [kind for cell, kind in by_cell.items() if cell not in library]
+    first, library = {}, {}
+    for kind, wrong in one.wrong.items():
+        first.setdefault(wrong["cell"], kind)
+        if wrong["says"].startswith("write this one with torch alone"):
+            library.setdefault(wrong["cell"], kind)
+    rest = [kind for cell, kind in first.items() if cell not in library]
     return {"leaves_it_to_the_library": list(library.values()), "wrong_in_the_rest": rest}
 
 
