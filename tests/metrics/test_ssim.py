@@ -82,7 +82,7 @@ def test_psnr_is_that_of_scikit_image(name):
 
 @pytest.mark.parametrize("name", ["random", "photographs"])
 def test_multi_scale_ssim_is_that_of_torchmetrics(name):
-    x = random_images(180, 191) if name == "random" else photographs(176)
+    x = random_images(180, 191, channels=1) if name == "random" else photographs(176)[:1]
     y = noisy(x, 255)
     expected = multiscale_structural_similarity_index_measure(
         x.double(), y.double(), data_range=255.0, reduction="none"
