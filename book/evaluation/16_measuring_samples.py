@@ -1089,7 +1089,7 @@ print("and every one of its images is a training image")
 # The cure is to ask the other question: are the samples *nearer to the training images* than unseen
 # real images are? A look at the nearest training image exposes our blunt cheat. A model that
 # disturbs each copy a little needs a test, with a scatter and a threshold;
-# chapter 17 has it. Run it beside every Fréchet distance that you report.
+# {ref}`sec-judges-memory` has it. Run it beside every Fréchet distance that you report.
 #
 # (sec-samples-experiment)=
 # ## An experiment: who notices what?
@@ -1681,7 +1681,7 @@ figure
 # Take training images, and change one pixel of the border by one level. No figure in the table moves
 # visibly, and no image is an exact copy. But each is far nearer to a training image than any fresh image
 # is. Compare the distances to the nearest training image of your samples with those of *held-out* real
-# images: `nearest` of this chapter does it, and chapter 17 makes a test of it.
+# images: `nearest` of this chapter does it, and {ref}`sec-judges-memory` makes a test of it.
 # ````
 #
 # ## Summary
