@@ -32,7 +32,7 @@ from genlearn.metrics.human import (
     trials_for_width,
     wilson,
 )
-from genlearn.metrics.human_test import HumanResult, HumanTest
+from genlearn.metrics.human_test import HumanResult, HumanTest, Question
 from genlearn.metrics.inception_score import InceptionScore, inception_score
 from genlearn.metrics.interval import Interval, bootstrap
 from genlearn.metrics.kernel_distance import (
@@ -82,6 +82,7 @@ __all__ = [
     "Moments",
     "Neighbours",
     "PrecisionRecall",
+    "Question",
     "SubsetDistance",
     "active_dimensions",
     "annealed_log_likelihood",
