@@ -778,8 +778,8 @@ figure
 #
 # ```{admonition} Predict, then run
 # :class: tip
-# The bound of printed digits is more than twenty nats below that of written ones. How much of the
-# difference is the encoder's fault: nothing, a third, or most of it?
+# The bound of printed digits is more than ten nats below that of written ones. How much of the
+# difference is the encoder's fault: nothing, a part, or all of it?
 # ```
 
 # %%
@@ -809,8 +809,9 @@ fit(
 
 glyphs = data.load("glyphs").test
 printed = glyphs.images[glyphs.labels < 10][:16].float()
-printed = nn.functional.avg_pool2d(nn.functional.pad(printed, (2,) * 4), 4)
-printed = (printed * 16 / 255).round().to(torch.uint8)  # (16, 1, 8, 8)
+printed = nn.functional.avg_pool2d(printed[:, :, 2:26, 2:26], 3)
+printed = printed / printed.amax((2, 3), keepdim=True)  # as bright as ink
+printed = (printed * 16).round().to(torch.uint8)  # (16, 1, 8, 8)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two rows of sixteen small images: handwritten test digits above, printed digits of several fonts, slanted and scaled, below."}}
 written = digits.test.images[:16]
@@ -832,32 +833,32 @@ for name, images in {"written": written, "printed": printed}.items():
 
 lost = {name: e[2] - e[0] for name, e in estimates.items()}
 late = {name: e[2] - e[1] for name, e in estimates.items()}
-assert 1 < lost["written"] < 4.5 and lost["printed"] > 11
-assert late["written"] < 1.5 and late["printed"] > 1.5
+assert 1 < lost["written"] < 4.5 < lost["printed"]
+assert lost["printed"] > 1.5 * lost["written"]
+assert late["written"] < late["printed"]
 behind = estimates["written"][0] - estimates["printed"][0]
 share = (lost["printed"] - lost["written"]) / behind
-assert behind > 20 and 0.5 < share < 0.95
+assert behind > 10 and 0.1 < share < 0.8
 print("the bound lies below annealed importance sampling")
-print("  by 1 to 4.5 nats for written digits, by more than 11 for printed")
+print("  by 1 to 4.5 nats for written digits, by more for printed ones")
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Bars of nats an image, in two groups. Written digits: ELBO about minus 91, the other three near minus 89. Printed digits: ELBO about minus 118, a thousand weights about minus 99, both annealed estimates about minus 96."}, "figure": {"caption": "Four estimates of $\\log p(x)$ for one VAE, means over sixteen images each. The last two are annealed, from the encoder's proposal and from the prior: the latter does not use the encoder at all.", "name": "fig-likely-whose"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Four estimates in nats an image for two sets of images. Written digits, above: the ELBO a little below the other three, which are nearly level. Printed digits, below: the ELBO several nats under the other three, which rise slightly and end level."}, "figure": {"caption": "Four estimates of $\\log p(x)$ for one VAE, means over sixteen images each. The last two are annealed, from the encoder's proposal and from the prior: the latter does not use the encoder at all.", "name": "fig-likely-whose"}}
 figure, axes = viz.subplots(height=2.5)
 names = ["ELBO", "1,000 weights", "annealed from q", "annealed from p"]
-for k, name in enumerate(names):
-    values = [estimates[which][k] for which in estimates]
-    axes.bar([k / 5, 1.2 + k / 5], values, width=0.17, label=name)
-axes.set(ylabel="nats an image", ylim=(-125, -78))
-axes.set_xticks([0.3, 1.5], list(estimates))
-axes.legend(ncols=2, loc="upper center")
+for (name, values), marker in zip(estimates.items(), "os", strict=True):
+    axes.plot(names, values, f"{marker}--", lw=0.8, label=name)
+axes.set(ylabel="nats an image")
+axes.legend()
 figure
 
 # %% [markdown]
 # For digits like those it practised on, the encoder is a little off, and a thousand weights mend
-# most of that. For printed digits *most of the difference was the encoder's fault*: the decoder has
-# codes for them, and the encoder does not know where. Whoever had compared the two sets by their
-# ELBO would have blamed the model. The two annealed estimates share nothing but the decoder, start
-# at different ends, and agree; a disagreement would have been a warning. Report such figures with
-# the method, $T$, $S$, and that they are bounds on average.
+# most of that. For printed digits it is further off: the bound loses more than one and a half times as
+# much there. So *part of the difference is the encoder's fault* and part the model's, and the bound
+# alone cannot say which: whoever had compared the two sets by their ELBO would have blamed the
+# model for all of it. The two annealed estimates share nothing but the decoder, start at different
+# ends, and agree; a disagreement would have been a warning. Report such figures with the method,
+# $T$, $S$, and that they are bounds on average.
 #
 # (sec-likely-typical)=
 # ## The most likely image is no typical image
@@ -1009,7 +1010,7 @@ assert order["table"] - order["VAE and 99 % noise"] > 0.5
 assert order["copier"] > nothing + 10 and seen_nats < 9
 print("best to worst:", "; ".join(order))
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Four rows of sixteen images. VAE: recognisable digits with grainy pixels. VAE and 99 percent noise: sixteen squares of random grey. Table: broken strokes, hardly a digit. Copier: perfect handwritten digits with hardly a wrong pixel."}, "figure": {"caption": "Samples, with test nats (lower is better). The second row has a better likelihood than the third; the last, with the best samples, is worse than knowing nothing.", "name": "fig-likely-samples"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Four rows of sixteen images. VAE: recognisable digits with grainy pixels. VAE and 99 percent noise: fifteen squares of random grey and, by luck, one digit. Table: broken strokes, hardly a digit. Copier: perfect handwritten digits with hardly a wrong pixel."}, "figure": {"caption": "Samples, with test nats (lower is better). The second row has a better likelihood than the third; the last, with the best samples, is worse than knowing nothing.", "name": "fig-likely-samples"}}
 torch.manual_seed(3)
 noise = torch.randint(0, 17, (16, 1, 8, 8))
 good = vae.sample(16).long()
@@ -1191,7 +1192,7 @@ assert 0.2 < claimed < 0.6 and 1.9 < rival < 2.15
 print(f"the Gaussian claims {claimed:.2f} bits per dimension,")
 print("the VAE has about 2: is a Gaussian five times as good?")
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two rows of sixteen images. Gaussian: grey blurs with noise everywhere, no black background, hardly a digit. VAE: digits, grainy but recognisable, on black."}, "figure": {"caption": "Samples of the model with \"0.4 bits per dimension\", above, and of the VAE with about 2, below.", "name": "fig-likely-failure"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two rows of sixteen images. Gaussian: blurred, noisy shapes, some of them like digits. VAE: grainy digits."}, "figure": {"caption": "Samples of the model with \"0.4 bits per dimension\", above, and of the VAE with about 2, below. Nothing here looks five times as good.", "name": "fig-likely-failure"}}
 torch.manual_seed(0)
 blurs = gaussian.sample((16,)) * scale + shift
 blurs = blurs.floor().clamp(0, 16).view(16, 1, 8, 8)
@@ -1224,9 +1225,9 @@ print(f"with the range named: {repaired:.2f} bits per dimension")
 # ```{admonition} Symptom, diagnosis, cure
 # :class: warning
 #
-# **Symptom.** Bits per dimension far below all published figures, sometimes below zero, from a
-# model whose samples are poor. The figure moves when the images are scaled: by exactly one bit for
-# a factor of 2.
+# **Symptom.** Bits per dimension far below all published figures, sometimes below zero, from a model
+# whose samples are no better than those of others. The figure moves when the images are scaled: by
+# exactly one bit for a factor of 2.
 #
 # **Diagnosis.** The likelihood is a density, and a density has units. It was turned into bits as if
 # it were a mass: the term $-\log_2\delta$ of {eq}`eq-likely-density-bits`, with $\delta$ the width
