@@ -319,7 +319,7 @@ figure
 # ```
 
 # %%
-thresholds = torch.linspace(-1.0, 2.5, 15)
+thresholds = torch.linspace(-1.0, 2.5, 8)
 frames, captions = [], []
 for threshold in thresholds:
     figure, (left, right) = viz.subplots(
