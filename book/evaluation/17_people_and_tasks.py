@@ -275,10 +275,13 @@ figure
 # standard deviations of one impression. Both rates are areas to the right of $\lambda$. With
 # $P(\mathcal{N}(0,1)>a)=\Phi(-a)$,
 #
-# $$
-# H=P(u>\lambda\mid\text{real})=\Phi(d'-\lambda), \qquad
-# F=P(u>\lambda\mid\text{made})=\Phi(-\lambda).
-# $$ (eq-judges-evidence)
+# ```{math}
+# :label: eq-judges-evidence
+# \begin{aligned}
+# H &= P(u>\lambda\mid\text{real})=\Phi(d'-\lambda), \\
+# F &= P(u>\lambda\mid\text{made})=\Phi(-\lambda).
+# \end{aligned}
+# ```
 #
 # Two equations, two unknowns. Apply $\Phi^{-1}$ to both: $\Phi^{-1}(H)=d'-\lambda$ and
 # $\Phi^{-1}(F)=-\lambda$. Their difference knows nothing of $\lambda$:
