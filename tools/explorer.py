@@ -12,6 +12,7 @@ import hashlib
 import json
 import platform
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -229,16 +230,36 @@ def complaints(path: Path = WEIGHTS) -> list[str]:
     return found
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+# --- The command, the same for every page that has a model.
+
+
+def make_or_check(
+    about: str, make: Callable[[], str], complaints: Callable[[], list[str]], path: Path
+) -> int:
+    """Make a file and say what is in it, or with --check leave it; then check it. 1 if it is wrong.
+
+    Args:
+        about: the tool, its first line first.
+        make: writes the file; returns a line about it.
+        complaints: what the file says that is not so.
+        path: of the file.
+    """
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="only check the file that is there")
     torch.set_num_threads(1)
     if not parser.parse_args().check:
-        file = make()
-        print(f"test bound {file['test_bound']['nats']} nats; mean rates {file['mean_rates']}")
+        print(make())
     found = complaints()
-    print("\n".join(found) or f"{WEIGHTS.name} holds what it says")
+    print("\n".join(found) or f"{path.name} holds what it says")
     return 1 if found else 0
+
+
+def main() -> int:
+    def remake() -> str:
+        file = make()
+        return f"test bound {file['test_bound']['nats']} nats; mean rates {file['mean_rates']}"
+
+    return make_or_check(__doc__, remake, complaints, WEIGHTS)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ python tools/judging_desk.py --check   draw them again; exit 1 if what stands th
 The models are those of the other desks. In one environment two runs give the same file.
 """
 
-import argparse
 import hashlib
 import platform
 import sys
@@ -129,14 +128,10 @@ def complaints(path: Path = JUDGING) -> list[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="only check the file that is there")
-    torch.set_num_threads(1)
-    if not parser.parse_args().check:
-        print(f"{IMAGES} real images, and as many of {len(make()['models'])} models")
-    found = complaints()
-    print("\n".join(found) or f"{JUDGING.name} holds what it says")
-    return 1 if found else 0
+    def remake() -> str:
+        return f"{IMAGES} real images, and as many of {len(make()['models'])} models"
+
+    return explorer.make_or_check(__doc__, remake, complaints, JUDGING)
 
 
 if __name__ == "__main__":

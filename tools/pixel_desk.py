@@ -6,7 +6,6 @@ python tools/pixel_desk.py --check   build it from there; exit 1 if what stands 
 In one environment two runs give the same file.
 """
 
-import argparse
 import base64
 import copy
 import hashlib
@@ -19,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from explorer import WEIGHTS, content, pack, unpack, write
+from explorer import WEIGHTS, content, make_or_check, pack, unpack, write
 from genlearn import data, models
 from genlearn.callbacks import Average
 from genlearn.models import PixelModel
@@ -204,15 +203,11 @@ def complaints(path: Path = PIXELS) -> list[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="only check the file that is there")
-    torch.set_num_threads(1)
-    if not parser.parse_args().check:
+    def remake() -> str:
         test = make()["test"]
-        print(f"test: {test['nats']} nats an image, {100 * test['recognised']:.1f} % recognised")
-    found = complaints()
-    print("\n".join(found) or f"{PIXELS.name} holds what it says")
-    return 1 if found else 0
+        return f"test: {test['nats']} nats an image, {100 * test['recognised']:.1f} % recognised"
+
+    return make_or_check(__doc__, remake, complaints, PIXELS)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ python tools/steering.py --check   build it from there; exit 1 if what stands th
 In one environment two runs give the same file.
 """
 
-import argparse
 import base64
 import copy
 import hashlib
@@ -18,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from explorer import WEIGHTS, content, pack, unpack, write
+from explorer import WEIGHTS, content, make_or_check, pack, unpack, write
 from genlearn import data, losses, models
 from genlearn.callbacks import Average
 from genlearn.models import ConditionalGAN
@@ -206,14 +205,10 @@ def complaints(path: Path = GENERATOR) -> list[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="only check the file that is there")
-    torch.set_num_threads(1)
-    if not parser.parse_args().check:
-        print(f"the label is obeyed in {100 * make()['obeyed']:.1f} % of 2,000 images")
-    found = complaints()
-    print("\n".join(found) or f"{GENERATOR.name} holds what it says")
-    return 1 if found else 0
+    def remake() -> str:
+        return f"the label is obeyed in {100 * make()['obeyed']:.1f} % of 2,000 images"
+
+    return make_or_check(__doc__, remake, complaints, GENERATOR)
 
 
 if __name__ == "__main__":
