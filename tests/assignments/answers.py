@@ -71,7 +71,6 @@ class Desk:
     def __init__(self, source: NotebookNode, release: NotebookNode) -> None:
         self.source, self.release = source, release
         self.given: dict[str, Any] = {}
-        self.latest: tuple[dict[str, str], dict[str, Any]] | None = None
         for code in given(source).values():
             exec(compiled(code), self.given)
 
@@ -89,7 +88,9 @@ class Desk:
         self, answers: dict[str, str], tests: list[str], hidden: bool
     ) -> dict[str, str | None]:
         """The same for several cells of tests, of which none sees what another one leaves."""
-        space = self.space(answers)
+        space = dict(self.given)  # anew each time: tests change what answers have made
+        for code in answers.values():
+            exec(compiled(code), space)
         notebook = self.source if hidden else self.release
         said: dict[str, str | None] = dict.fromkeys(tests)
         for name in tests:
@@ -98,15 +99,6 @@ class Desk:
             except AssertionError as error:
                 said[name] = str(error)
         return said
-
-    def space(self, answers: dict[str, str]) -> dict[str, Any]:
-        """All names that there are once these answers have run; kept for the next question."""
-        if self.latest is None or self.latest[0] != answers:
-            space = dict(self.given)
-            for code in answers.values():
-                exec(compiled(code), space)
-            self.latest = answers, space
-        return self.latest[1]
 
     def in_order(self, answers: dict[str, str]) -> dict[str, str | None]:
         """What each cell of tests says when all cells run one after another, as in a kernel.
