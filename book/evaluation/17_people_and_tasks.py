@@ -723,9 +723,10 @@ figure
 
 # %% [markdown]
 # The first row is the most important one: an observer who is given real images in *both* roles must
-# find nothing, and finds nothing. The last row is a lesson about pictures in papers. The mean
-# images of a VAE look cleaner than its draws, and are told from real images *every time*: no real
-# digit is so smooth.
+# find nothing, and finds nothing. (With 95 % intervals, one such control in twenty finds something by
+# chance. Repeat it before you believe it.) The last row is a lesson about pictures in papers. The
+# mean images of a VAE look cleaner than its draws, and are told from real images *every time*: no
+# real digit is so smooth.
 #
 # (sec-judges-task)=
 # ## A task as judge
