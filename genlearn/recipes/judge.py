@@ -222,6 +222,7 @@ def _read(
     try:
         with safetensors.safe_open(file, framework="pt") as content:
             kept = content.metadata() or {}
+            # Its names must be asked for: one cannot loop over the file itself.
             weights = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
         judge = _untrained(dataset, classes, settings["channels"], settings["seed"])
         judge.load_state_dict(weights)

@@ -21,6 +21,7 @@ from genlearn import data, metrics
 
 # They say at once that they keep all features.
 pytestmark = pytest.mark.filterwarnings("ignore:Metric .* will save all extracted features")
+# Of one split they take the deviation all the same, which is not compared.
 ONE_SPLIT = pytest.mark.filterwarnings(r"ignore:std\(\). degrees of freedom")
 
 DIGITS = data.load("digits")

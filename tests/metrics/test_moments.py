@@ -66,9 +66,9 @@ def test_moments_of_other_features_are_refused():
 
 def test_too_few_vectors_have_no_moments():
     with pytest.raises(ValueError, match="at least 1 feature vectors are needed, got 0"):
-        Moments(5).mean  # noqa: B018
+        Moments(5).mean  # noqa: B018 (asking raises)
     with pytest.raises(ValueError, match="at least 2 feature vectors are needed, got 1"):
-        moments_of(FEATURES[:1]).covariance  # noqa: B018
+        moments_of(FEATURES[:1]).covariance  # noqa: B018 (asking raises)
 
 
 def test_no_batches_and_no_features_are_refused():
