@@ -183,4 +183,4 @@ class Checkpoint(Callback):
 
 
 def _is_time(training: Training, every: int) -> bool:
-    return training.step % every == 0 or training.step == training.steps
+    return training.step % every == 0 or training.over

@@ -27,7 +27,7 @@ def save_checkpoint(folder: Path, training: Training) -> Path:
         TrainingError: if a loss or a weight is not finite; the last checkpoint is kept.
         OSError: if it cannot be written; the last checkpoint is kept.
     """
-    training.log()  # stops here if a loss is not finite
+    training.read()  # stops here if a loss is not finite
     for name, module in training.modules.items():
         if not all(tensor.isfinite().all() for tensor in module.state_dict().values()):
             raise TrainingError(

@@ -21,5 +21,9 @@ class RunError(GenlearnError):
     """A run folder or a checkpoint cannot be used as asked."""
 
 
+class Interrupted(GenlearnError):
+    """A signal ended the run, after a checkpoint was written."""
+
+
 class FeatureError(GenlearnError):
     """A network whose features are asked for, or its weights, cannot be used as asked."""

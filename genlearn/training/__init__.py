@@ -1,0 +1,7 @@
+"""Training: objectives, the one loop that descends them, and its state."""
+
+from genlearn.training.loop import evaluating, fit
+from genlearn.training.objective import Objective, Step
+from genlearn.training.state import Callback, Training
+
+__all__ = ["Callback", "Objective", "Step", "Training", "evaluating", "fit"]
