@@ -93,7 +93,7 @@ def test_help_for_training_explains_every_option_in_80_columns(monkeypatch, caps
     text = capsys.readouterr().out
     for name in vae.Config.__dataclass_fields__:
         assert f"--{name.replace('_', '-')}" in text
-    for words in ("--out", "--resume", "Images a step.", "200000", "32 64 128"):
+    for words in ("--out", "--resume", "Images a batch;", "200000", "32 64 128"):
         assert words in text
     assert max(map(len, text.splitlines())) <= 80
     assert "MISSING" not in text

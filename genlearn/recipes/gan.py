@@ -29,7 +29,7 @@ from genlearn.nets import restate_batch_norm
 from genlearn.recipes.gan_settings import Config, config
 from genlearn.recipes.judge import accuracy, judge_figures, train_judge
 from genlearn.recipes.run_folder import read_config, read_head
-from genlearn.recipes.whole_run import drawn, in_parts, load_newest, whole_run
+from genlearn.recipes.whole_run import drawn, fit_options, in_parts, load_newest, whole_run
 from genlearn.training import Callback, Objective, Step, evaluating, fit
 
 NAME = "gan"
@@ -127,10 +127,8 @@ def train(
         ],
         data.Batches(dataset.train, config.batch_size, config.seed),
         config.steps,
-        precision=config.precision,
-        device=config.device,
-        seed=config.seed,
         callbacks=(Average(model.generator, average, config.average), *callbacks),
+        **fit_options(config),
     )
 
 

@@ -75,6 +75,8 @@ class Config(Settings):
                 "a penalty needs each image's own gradient, which batch norm mixes with others': "
                 "set normalise to group or none, or penalty to none"
             )
+        if self.patience:
+            raise RunError("a GAN has no figure of the validation split: leave patience")
         if not self.penalty_weight and self.penalty_last:
             raise RunError("a penalty_weight of 0 cannot fall to another penalty_last")
 

@@ -23,30 +23,49 @@ class Settings:
     steps: int = 2000
     """Training steps."""
     batch_size: int = 128
-    """Images a step."""
+    """Images a batch; each process takes its own."""
+    accumulate: int = 1
+    """Batches whose gradients are averaged for one update."""
     learning_rate: float = 2e-3
     """Of AdamW, at the start; falls to zero along a cosine."""
     weight_decay: float = 0.01
     """Of AdamW."""
+    clip_gradient: float = 0.0
+    """Largest Euclidean norm of a gradient; 0: as it is."""
     evaluate_every: int = 500
     """Steps between figures of the validation split, and between pictures of samples."""
+    patience: int = 0
+    """End when so many of these figures in a row are no better than the best; 0: never."""
     checkpoint_every: int = 500
     """Steps between checkpoints."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16: networks in bfloat16, likelihoods in float32."""
+    checkpoint_minutes: float = 0.0
+    """Minutes between more checkpoints, by the clock; 0: none."""
+    keep: int = 1
+    """The newest checkpoints that are kept."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """bf16: networks in bfloat16, losses in float32. auto: bf16 where a CUDA device has it."""
+    channels_last: Literal["auto", "on", "off"] = "auto"
+    """Order of memory in which convolutions keep the channels of a pixel together."""
+    compile: bool = False
+    """Compile the networks before the first step; needs a C++ compiler."""
     device: str = "auto"
     """auto takes CUDA, then MPS, then the CPU."""
-    threads: int = 1
-    """CPU threads; models of this size are fastest with one."""
+    devices: int = 1
+    """Processes that train together, each on a device of its own."""
+    threads: int = 0
+    """Threads of the CPU in each process; 0: as many as the work of a step is worth."""
     seed: int = 0
     """Fixes weights, order of the data, and all noise."""
 
     def __post_init__(self) -> None:
         every = ("evaluate_every", "checkpoint_every")
-        self._check(1, math.inf, "steps", "batch_size", "threads", *every)
+        self._check(1, math.inf, "steps", "batch_size", "accumulate", "keep", "devices", *every)
+        self._check(0, math.inf, "threads", "patience")
         if not 0 < self.learning_rate < math.inf:
             raise RunError(f"learning_rate must be above 0 and finite, got {self.learning_rate}")
-        self._check_finite("weight_decay")
+        self._check_finite("weight_decay", "clip_gradient", "checkpoint_minutes")
+        self._check_choice("precision", "auto", "fp32", "bf16")
+        self._check_choice("channels_last", "auto", "on", "off")
         if not 0 <= self.seed < 2**63:
             raise RunError(f"seed must be 0 … 2^63 - 1, got {self.seed}")
 
@@ -64,6 +83,11 @@ class Settings:
             if not 0 <= getattr(self, name) < math.inf:
                 value = getattr(self, name)
                 raise RunError(f"{name} must be at least 0 and finite, got {value}")
+
+    def _check_choice(self, name: str, *choices: str) -> None:
+        """Raise RunError unless the setting of this name is one of these."""
+        if (value := getattr(self, name)) not in choices:
+            raise RunError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
 
     def _check_share(self, *names: str) -> None:
         """Raise RunError unless these are at least 0 and below 1."""

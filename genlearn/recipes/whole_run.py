@@ -65,7 +65,7 @@ def whole_run(
     from genlearn import viz  # matplotlib is slow to import
 
     began, commit = time.perf_counter(), source_commit()
-    torch.set_num_threads(config.threads)
+    torch.set_num_threads(config.threads or 1)
     device = pick_device(config.device)  # an error here leaves no folder behind
     dataset = data.load(config.data)
     open_run(folder, Head(name, dataset.shape, dataset.levels), config, resume)
@@ -127,11 +127,20 @@ def descend(
         [Objective(name, loss, optimizer, schedule=schedule, after_step=after_step)],
         data.Batches(dataset.train, config.batch_size, config.seed),
         config.steps,
-        precision=config.precision,
-        device=config.device,
-        seed=config.seed,
         callbacks=callbacks,
+        **fit_options(config),
     )
+
+
+def fit_options(config: Settings) -> dict[str, Any]:
+    """Return what the settings say of :func:`genlearn.training.fit`."""
+    return {
+        "accumulate": config.accumulate,
+        "clip": config.clip_gradient or None,
+        "precision": "fp32" if config.precision == "auto" else config.precision,
+        "device": config.device,
+        "seed": config.seed,
+    }
 
 
 def pixel_likelihood(name: str, levels: int, components: int = 1) -> distributions.PixelLikelihood:
