@@ -1,6 +1,10 @@
 """What can be done beside training: show progress, evaluate, draw samples, keep checkpoints."""
 
+import math
+import signal
+import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -8,8 +12,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from genlearn.checkpoints import load_checkpoint, newest_checkpoint, save_checkpoint
-from genlearn.errors import RunError
-from genlearn.files import remove_leftovers
+from genlearn.errors import Interrupted, RunError
+from genlearn.files import claimed, remove_leftovers
+from genlearn.signals import Signals
 from genlearn.training import Callback, Training, evaluating
 
 
@@ -150,36 +155,92 @@ class SampleGrid(Callback):
 class Checkpoint(Callback):
     """Keep the newest state in a folder, so that a run which was killed can go on exactly.
 
+    SIGTERM and Ctrl-C end the training after the step in which they come, with a checkpoint; a
+    second one ends the program at once. Beside the checkpoints lies history.jsonl, one row a line,
+    to be looked at while the training goes on. If someone removes the folder, it is made again.
+
     Put this callback last: what a callback after it does at the same step would be done again, or
-    not at all, on resuming.
+    not at all, on resuming. Several processes agree at log points, and the first of them writes.
 
     Args:
-        folder: where the checkpoints go.
+        folder: where the checkpoints go. No other run may write there at the same time.
         every: steps between checkpoints; there is also one after the last step.
+        minutes: there is also one when so long none was written; 0: only steps count.
+        keep: how many checkpoints stay.
         resume: go on from the newest checkpoint, if there is one.
+        prepare: called before anything is written, to make what else the folder must hold.
     """
 
-    def __init__(self, folder: Path, every: int, resume: bool = False) -> None:
-        self.folder, self.every, self.resume = Path(folder), every, resume
+    def __init__(
+        self,
+        folder: Path,
+        every: int,
+        *,
+        minutes: float = 0.0,
+        keep: int = 1,
+        resume: bool = False,
+        prepare: Callable[[], None] = lambda: None,
+    ) -> None:
+        if keep < 1:
+            raise ValueError(f"keep must be at least 1, got {keep}")
+        self.folder, self.every, self.keep = Path(folder), every, keep
+        self.seconds, self.resume, self.prepare = 60 * minutes or math.inf, resume, prepare
+        self.signals, self.claim, self.due = Signals(), ExitStack(), False
 
     def start(self, training: Training) -> None:
         """Load the newest checkpoint, if asked to.
 
         Raises:
-            RunError: if there is one and it is not to be continued, or it is damaged.
+            RunError: if there is one and it is not to be continued, or it is damaged, or another
+                run writes into the folder.
         """
-        remove_leftovers(self.folder)
+        if training.group.rank == 0:
+            self.claim.enter_context(claimed(self.folder))
+            remove_leftovers(self.folder)
         if newest := newest_checkpoint(self.folder):
             if not self.resume:  # writing the first new one would remove it
                 raise RunError(
                     f"{newest}: is of an earlier run; resume it or choose another folder"
                 )
             load_checkpoint(newest, training)
+        self.signals.listen()
+        self.written = time.monotonic()
 
     def after_step(self, training: Training) -> None:
-        """Write a checkpoint when it is time."""
-        if _is_time(training, self.every):
-            save_checkpoint(self.folder, training)
+        """Write a checkpoint when it is time.
+
+        Raises:
+            Interrupted: if a signal came; the checkpoint is written by then.
+        """
+        self.due |= _is_time(training, self.every)
+        if training.group.size > 1 and training.pending and not training.over:
+            return  # no log point
+        late = training.group.any(time.monotonic() - self.written >= self.seconds)
+        stop = training.group.any(self.signals.noted > 0)
+        if self.due or late or stop:
+            self._save(training)
+        if stop:
+            number, self.signals.noted = self.signals.noted, 0
+            raise Interrupted(number or signal.SIGTERM, training.step)
+
+    def finish(self, training: Training) -> None:
+        """Let the folder go, and obey a signal that came after the last step."""
+        self.claim.close()
+        self.signals.release()
+        if self.signals.noted:
+            signal.raise_signal(self.signals.noted)
+
+    def _save(self, training: Training) -> None:
+        if training.over:
+            training.log()  # no log point follows
+
+        def write() -> None:
+            self.prepare()
+            training.history.write(self.folder / "history.jsonl")
+            save_checkpoint(self.folder, training, self.keep)
+
+        training.group.first(write)
+        self.written, self.due = time.monotonic(), False
 
 
 def _is_time(training: Training, every: int) -> bool:

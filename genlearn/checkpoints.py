@@ -20,8 +20,13 @@ from genlearn.files import remove, written_whole
 from genlearn.training import Training
 
 
-def save_checkpoint(folder: Path, training: Training) -> Path:
-    """Write a checkpoint and remove the ones before it. It is whole, or it is not there.
+def save_checkpoint(folder: Path, training: Training, keep: int = 1) -> Path:
+    """Write a checkpoint, then remove old ones. It is whole, or it is not there.
+
+    Args:
+        folder: where checkpoints are.
+        training: its weights and its state are written; nothing in it changes.
+        keep: how many of the newest stay, this one among them.
 
     Raises:
         TrainingError: if a loss or a weight is not finite; the last checkpoint is kept.
@@ -34,7 +39,6 @@ def save_checkpoint(folder: Path, training: Training) -> Path:
                 f"weights of {name!r} are not finite after step {training.step - 1}; lower the "
                 "learning rate or clip the gradient; the last checkpoint is kept"
             )
-    older = checkpoints(folder)
     final = folder / f"checkpoint-{training.step:06d}"
     with written_whole(final) as temporary:
         temporary.mkdir()
@@ -45,9 +49,8 @@ def save_checkpoint(folder: Path, training: Training) -> Path:
         state = io.BytesIO()
         torch.save(_with_interned_strings(training.state_dict()), state)
         (temporary / "state.pt").write_bytes(state.getvalue())
-    for path in older:
-        if path != final:
-            remove(path)
+    for path in checkpoints(folder)[:-keep]:
+        remove(path)
     return final
 
 

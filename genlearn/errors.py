@@ -4,6 +4,8 @@ Each message is one line: what happened, where, and what to do about it. The com
 and exits with code 2; a program error (a bug) keeps its traceback.
 """
 
+import signal
+
 
 class GenlearnError(Exception):
     """Base of the errors below, so that callers can catch them all."""
@@ -22,7 +24,19 @@ class RunError(GenlearnError):
 
 
 class Interrupted(GenlearnError):
-    """A signal ended the run, after a checkpoint was written."""
+    """A signal ended the training; a checkpoint was written, from which it can go on.
+
+    Args:
+        number: of the signal.
+        step: how many steps are done.
+    """
+
+    def __init__(self, number: int, step: int) -> None:
+        super().__init__(number, step)  # as they are, so that another process can be told
+        self.number, self.step = number, step
+
+    def __str__(self) -> str:
+        return f"stopped by {signal.Signals(self.number).name} after step {self.step}"
 
 
 class FeatureError(GenlearnError):

@@ -1,6 +1,10 @@
 """What was logged while training."""
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
+
+from genlearn.files import written_whole
 
 
 class History:
@@ -29,6 +33,21 @@ class History:
             raise KeyError(f"{name!r} was not logged; there are: {', '.join(self.names())}")
         rows = [row for row in self.rows if name in row]
         return [int(row["step"]) for row in rows], [row[name] for row in rows]
+
+    def lowest(self, name: str) -> tuple[int, float]:
+        """Return step and value where one quantity was lowest; of equal values the first.
+
+        Raises:
+            KeyError: if nothing of that name was logged.
+        """
+        steps, values = self.series(name)
+        return min(zip(steps, values, strict=True), key=lambda pair: pair[1])
+
+    def write(self, path: Path) -> None:
+        """Write a file with one row a line, each a JSON object."""
+        with written_whole(path) as temporary:
+            text = "".join(json.dumps(row) + "\n" for row in self.rows)
+            temporary.write_text(text, encoding="utf-8")
 
     def __repr__(self) -> str:
         return f"History({len(self.rows)} rows: {', '.join(self.names())})"

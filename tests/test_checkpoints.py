@@ -61,6 +61,11 @@ class StopAt(Callback):
             raise KeyboardInterrupt
 
 
+def names(folder) -> list[str]:
+    """What is in the folder of a run, and so that it is neither less nor more."""
+    return sorted(path.name for path in folder.iterdir())
+
+
 @pytest.fixture
 def saved(tmp_path):
     """A checkpoint of ten steps."""
@@ -118,33 +123,38 @@ def test_the_newest_checkpoint_has_the_highest_number(tmp_path):
 
 def test_one_checkpoint_is_kept_and_it_is_the_last_step(tmp_path):
     Run().fit(Checkpoint(tmp_path, every=7))
-    assert [path.name for path in tmp_path.iterdir()] == [f"checkpoint-{STEPS:06d}"]
+    assert names(tmp_path) == [f"checkpoint-{STEPS:06d}", "history.jsonl"]
 
 
 # --- a crash while writing ---------------------------------------------------
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-@pytest.mark.parametrize("moment", ["weights", "state", "move"])
+@pytest.mark.parametrize("moment", ["weights", "state", "move", "history"])
 def test_a_crash_while_writing_leaves_the_last_checkpoint(
     tmp_path, saved, monkeypatch, moment, error
 ):
     before = {path.name: path.read_bytes() for path in saved.iterdir()}
 
-    def crash(*_, **__):
+    replace = os.replace
+
+    def crash(*arguments, **_):
+        if moment == "move" and "checkpoint" not in str(arguments[-1]):
+            return replace(*arguments)
         raise error
 
     target = {
         "weights": (checkpoints.safetensors.torch, "save"),
         "state": (torch, "save"),
         "move": (os, "replace"),
+        "history": (os, "replace"),
     }[moment]
     run = Run()
     monkeypatch.setattr(*target, crash)
     with pytest.raises(type(error)):
         run.fit(Checkpoint(tmp_path, every=5, resume=True))
     monkeypatch.undo()
-    assert [path.name for path in tmp_path.iterdir()] == [saved.name]
+    assert names(tmp_path) == [saved.name, "history.jsonl"]
     assert {path.name: path.read_bytes() for path in saved.iterdir()} == before
     load_checkpoint(saved, Run().training())
 
@@ -154,7 +164,7 @@ def test_what_a_killed_process_left_is_removed_at_the_next_start(tmp_path, saved
     half.mkdir()
     (half / "vae.safetensors").write_bytes(b"half")
     Run().fit(Checkpoint(tmp_path, every=10, resume=True), steps=10)
-    assert [path.name for path in tmp_path.iterdir()] == [saved.name]
+    assert names(tmp_path) == [saved.name, "history.jsonl"]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -165,7 +175,7 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path, saved, value):
         next(run.vae.parameters())[0, 0] = value
     with pytest.raises(TrainingError, match=r"'vae' are not finite after step 14; .* is kept"):
         save_checkpoint(tmp_path, run.training(step=15))
-    assert [path.name for path in tmp_path.iterdir()] == [saved.name]
+    assert names(tmp_path) == [saved.name, "history.jsonl"]
 
 
 def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(tmp_path):
@@ -174,7 +184,7 @@ def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(tmp_path):
     run.objective.loss = lambda step: loss(step) * (float("nan") if step.index == 13 else 1)
     with pytest.raises(TrainingError, match="step 13"):
         run.fit(Checkpoint(tmp_path, every=5))
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-000010"]
+    assert names(tmp_path) == ["checkpoint-000010", "history.jsonl"]
 
 
 # --- damaged files -----------------------------------------------------------

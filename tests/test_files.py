@@ -2,10 +2,12 @@
 
 import errno
 import os
+import shutil
 
 import pytest
 
-from genlearn.files import PREFIX, remove, remove_leftovers, written_whole
+from genlearn.errors import RunError
+from genlearn.files import PREFIX, claimed, remove, remove_leftovers, written_whole
 
 
 def test_a_reader_sees_the_old_content_until_the_new_is_whole(tmp_path):
@@ -100,3 +102,41 @@ def test_removing_what_is_not_there_does_nothing(tmp_path):
     remove(tmp_path / "nothing")
     remove_leftovers(tmp_path / "nowhere")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_disappears_in_one_step(tmp_path, monkeypatch):
+    """Where removing it is cut short, what is left has the name of a leftover."""
+    folder = tmp_path / "checkpoint-000010"
+    folder.mkdir()
+    (folder / "file").touch()
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
+    remove(folder)
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(PREFIX)
+    monkeypatch.undo()
+    remove_leftovers(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_claims_a_folder_keeps_others_out_until_the_end(tmp_path):
+    pytest.importorskip("fcntl", reason="this system has no locks for folders")
+    folder = tmp_path / "run"
+    with claimed(folder):
+        with pytest.raises(RunError, match=f"^{folder}: another run writes here"), claimed(folder):
+            pass
+        with claimed(tmp_path):
+            pass
+    with claimed(folder):
+        pass
+    assert list(folder.iterdir()) == []
+
+
+def test_where_folders_have_no_locks_nobody_is_kept_out(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+
+    def fail(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    with claimed(tmp_path), claimed(tmp_path):
+        pass

@@ -22,7 +22,8 @@ MAY_KNOW = {
     "gradients": set(),
     "augment": set(),
     "devices": set(),
-    "history": set(),
+    "history": {"files"},
+    "signals": set(),
     "data": {"files"},
     "sampling": {"distributions", "nets"},
     "models": {"distributions", "nets", "losses", "files", "training", "sampling"},
@@ -30,7 +31,7 @@ MAY_KNOW = {
     "training": {*SUPPORT, "processes"},
     "viz": {"files", "history"},
     "checkpoints": {*SUPPORT, "training"},
-    "callbacks": {*SUPPORT, "training", "viz", "checkpoints"},
+    "callbacks": {*SUPPORT, "training", "viz", "checkpoints", "signals"},
     "metrics": {*SUPPORT, "training", "viz", "checkpoints", "callbacks"},
 }
 BELOW = set(MAY_KNOW)

@@ -119,17 +119,21 @@ class Training:
             "draws": self.draws * self.group.size,  # of all processes: their number may change
             "stopped": self.stopped,
             "history": self.history.rows,
-            "pending": [(name, step, value.cpu()) for name, step, value in self.pending],
+            # cloned: a view would bring along all that it is a view of
+            "pending": [(name, step, value.cpu().clone()) for name, step, value in self.pending],
             "optimizers": {o.name: o.optimizer.state_dict() for o in self.objectives},
             "schedules": {o.name: o.schedule.state_dict() for o in self.objectives if o.schedule},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go back to where :meth:`state_dict` was taken. The weights are loaded separately."""
-        self.step, self.stopped = state["step"], state["stopped"]
+        """Go back to where :meth:`state_dict` was taken. The weights are loaded separately.
+
+        Checkpoints of version 0.1.0 were written at log points alone, and no run stopped early.
+        """
+        self.step, self.stopped = state["step"], state.get("stopped", "")
         self.draws = -(-state["draws"] // self.group.size)  # rounded up: no draw is used twice
         self.history.rows[:] = state["history"]
-        self.pending[:] = state["pending"]
+        self.pending[:] = state.get("pending", [])
         for objective in self.objectives:
             objective.optimizer.load_state_dict(state["optimizers"][objective.name])
             if objective.schedule:
