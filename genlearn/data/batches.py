@@ -53,8 +53,9 @@ class Batches:
         """
         begin = (k * world + rank) * self.size
         index = self._indices(begin, begin + self.size)
-        images, labels = self.split.images, self.split.labels
-        return (images[index],) if labels is None else (images[index], labels[index])
+        # index_select copies image by image; images[index] would go through them value by value.
+        images, labels = self.split.images.index_select(0, index), self.split.labels
+        return (images,) if labels is None else (images, labels.index_select(0, index))
 
     def _indices(self, begin: int, end: int) -> Tensor:
         """Positions ``begin`` to ``end`` of the stream, as indices into the split."""

@@ -1,5 +1,7 @@
 """The order of the data is a pure function that shows every image once an epoch."""
 
+import random
+
 import pytest
 import torch
 
@@ -53,6 +55,46 @@ def test_the_order_is_shuffled_anew_each_epoch_and_for_each_seed(numbered):
 
 def test_the_size_of_batches_does_not_change_the_order(numbered):
     assert stream(numbered(10, 4), 5) == stream(numbered(10, 2), 10)
+
+
+@pytest.mark.parametrize("case", range(20))
+def test_batches_are_the_images_of_shuffled_epochs_written_out(case):
+    """Bit for bit, for drawn sizes, ranks and places, wherever an epoch ends within a batch."""
+    draw = random.Random(case)
+    count, size, world = draw.randint(1, 40), draw.randint(1, 50), draw.randint(1, 4)
+    generator = torch.Generator().manual_seed(case)
+    images = torch.randint(256, (count, draw.choice([1, 3]), 5, 4), generator=generator)
+    images, labels = images.to(torch.uint8), torch.randint(10, (count,), generator=generator)
+    if case % 2:  # such as channels last: no image lies in one piece
+        images = images.movedim(1, -1).contiguous().movedim(-1, 1)
+    batches = Batches(Split(images, labels, 256), size, seed=case)
+    last = 5 * world * size
+    order = torch.cat([epoch_written_out(count, case, e) for e in range(last // count + 1)])
+    for k in random.Random(case).sample(range(5), 5):
+        for rank in range(world):
+            chosen = order[(k * world + rank) * size :][:size]
+            seen, their_labels = batches.at(k, rank, world)
+            assert torch.equal(seen, images[chosen])
+            assert torch.equal(their_labels, labels[chosen])
+
+
+def epoch_written_out(count: int, seed: int, epoch: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(derive_seed(seed, epoch))
+    return torch.randperm(count, generator=generator)
+
+
+def test_who_changes_a_batch_changes_nothing_else(numbered):
+    """Neither the images, nor another batch: not even the same one, asked for again."""
+    batches = numbered(10, 4)
+    expected = [numbers(batches.at(k)) for k in range(5)]
+    kept = [batches.at(k) for k in (1, 1, 2)]
+    for tensor in batches.at(1):
+        tensor.fill_(0)
+    assert [numbers(batch) for batch in kept] == [expected[1], expected[1], expected[2]]
+    assert [numbers(batches.at(k)) for k in range(5)] == expected
+    assert [batch[1].tolist() for batch in kept] == [
+        [100 + number for number in numbers(batch)] for batch in kept
+    ]
 
 
 def test_labels_stay_with_their_images(numbered):
