@@ -24,8 +24,8 @@ from time import process_time
 
 import torch
 import torch.nn.functional as F
+from common.families import blots
 from common.record import record
-from common.turns import blots
 from torch import Tensor, nn
 
 from genlearn import models

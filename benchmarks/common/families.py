@@ -1,0 +1,214 @@
+"""The models whose training is measured: of the usual kinds, small enough for one thread.
+
+Of each, the library's networks and losses, which ``fit`` is given; and the same training written by
+hand (the folder ``by_hand``).
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from by_hand import gan as gans
+from by_hand import pixelcnn
+from by_hand import vae as vaes
+from by_hand.loop import READ, shuffled
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import Optimizer
+
+from genlearn.data import Batches, Split
+from genlearn.distributions import GaussianPixels
+from genlearn.losses import ADVERSARIAL_LOSSES, interpolates, unit_gradient_penalty
+from genlearn.models import GAN, VAE, gated_pixel_cnn
+from genlearn.nets import mlp
+from genlearn.training import Objective, Step
+
+Loss = Callable[[Step], Tensor | dict[str, Tensor]]
+
+
+@dataclass(eq=False)
+class Family:
+    """One model with weights of its own, and how it is trained.
+
+    Args:
+        shape, levels, batch: of the images.
+        networks: by name, as ``fit`` takes them.
+        losses: of each network, in the order of the updates.
+        by_hand: the whole training without the library, of the same networks on given images.
+        adam: learning rate and, where they are not the usual ones, the betas.
+        updates: of the first network a step.
+        compilable: networks that no gradient penalty differentiates twice.
+        turn: steps before another program has its turn.
+    """
+
+    shape: tuple[int, int, int]
+    levels: int
+    batch: int
+    networks: dict[str, nn.Module]
+    losses: dict[str, Loss]
+    by_hand: Callable[[Tensor], Iterator[None]]
+    adam: tuple = (1e-3,)
+    updates: int = 1
+    compilable: tuple[nn.Module, ...] = ()
+    turn: int = 1
+
+    def images(self) -> Tensor:
+        return blots(60_000 if self.shape[0] == 1 else 10_000, self.shape, self.levels)
+
+    def batches(self, images: Tensor) -> Batches:
+        return Batches(Split(images, None, self.levels), self.batch)
+
+    def objectives(self, fused: bool = False) -> list[Objective]:
+        """What ``fit`` descends."""
+        repeats = [self.updates, 1]
+        return [
+            Objective(name, loss, self.optimizer(name, fused), repeat=repeat)
+            for (name, loss), repeat in zip(self.losses.items(), repeats, strict=False)
+        ]
+
+    def optimizer(self, name: str, fused: bool = False) -> Optimizer:
+        parameters = self.networks[name].parameters()
+        return torch.optim.Adam(parameters, *self.adam, fused=fused or None)
+
+    def own_loop(self, images: Tensor) -> Iterator[None]:
+        """The loop by hand, with the losses of the library."""
+        batches = shuffled(images, self.batch)
+        players = []
+        for name, loss in self.losses.items():
+            times = 1 if players else self.updates
+            weights = list(self.networks[name].parameters())
+            players += [(loss, weights, self.optimizer(name))] * times
+        totals, step = torch.zeros(len(players)), 0
+        while True:
+            for number, (loss, weights, adam) in enumerate(players):
+                adam.zero_grad()
+                value = loss(Step(step, (next(batches),), torch.default_generator))
+                value = value["loss"] if isinstance(value, dict) else value
+                value.backward(inputs=weights)
+                adam.step()
+                totals[number] += value.detach()
+            step += 1
+            if step % READ == 0:
+                totals.tolist()
+                totals.zero_()
+            yield
+
+
+def mlp_vae() -> Family:
+    """784-400-20-400-784, black and white."""
+    vae = VAE.mlp((1, 28, 28), 2, latent_dim=20, hidden=(400,))
+    by_hand = partial(vaes.black_and_white, vae.encoder, vae.decoder, size=128)
+    return _of_images(vae, 128, by_hand, lambda x: -vae.elbo(x).mean(), turn=10)
+
+
+def conv_vae() -> Family:
+    """Residual blocks at two sizes, 32 x 32 in colour, Gaussian pixels."""
+    pixels = GaussianPixels(256)
+    sizes = {"latent_dim": 32, "channels": (16, 32)}
+    vae = VAE.conv((3, 32, 32), 256, likelihood=pixels, **sizes)
+    by_hand = partial(vaes.grey_levels, vae.encoder, vae.decoder, size=32)
+    return _of_images(vae, 32, by_hand, lambda x: -vae.elbo(x).mean(), turn=2)
+
+
+def pixel_cnn() -> Family:
+    """Gated, five layers of 32 features, black and white."""
+    model = gated_pixel_cnn((1, 28, 28), 2, features=32, layers=5, head=32)
+    by_hand = partial(pixelcnn.black_and_white, model.network, size=16)
+    return _of_images(model, 16, by_hand, lambda x: -model.log_prob(x).mean())
+
+
+def dcgan() -> Family:
+    """Two convolutional players with batch normalisation, 32 x 32 in colour."""
+    gan = GAN.dcgan((3, 32, 32), 256, latent_dim=64, channels=(32, 64))
+    return _of_players(gan, (3, 32, 32), 64, turn=2)
+
+
+def wgan_gp_mlp() -> Family:
+    """784-256-256-1 against 64-256-256-784, five updates of the critic a step."""
+    shape = (1, 28, 28)
+    generator = nn.Sequential(
+        *mlp((64, 256, 256, 784), activation=nn.ReLU), nn.Unflatten(1, shape), nn.Tanh()
+    )
+    critic = nn.Sequential(
+        nn.Flatten(), *mlp((784, 256, 256, 1), activation=nn.ReLU), nn.Flatten(0)
+    )
+    gan = GAN(generator, critic, 64, loss=ADVERSARIAL_LOSSES["wasserstein"], levels=256)
+    return _of_players(gan, shape, 64, penalty=True)
+
+
+def wgan_gp_conv() -> Family:
+    """The players of the DCGAN, with no normalisation in the critic; five updates of it a step."""
+    shape, pair = (3, 32, 32), ADVERSARIAL_LOSSES["wasserstein"]
+    options = {"normalise": ("batch", "none"), "loss": pair}
+    gan = GAN.dcgan(shape, 256, latent_dim=64, channels=(32, 64), **options)
+    return _of_players(gan, shape, 32, penalty=True)
+
+
+FAMILIES = {
+    "MLP VAE": mlp_vae,
+    "conv VAE": conv_vae,
+    "DCGAN": dcgan,
+    "WGAN-GP, MLP": wgan_gp_mlp,
+    "WGAN-GP, conv": wgan_gp_conv,
+    "Gated PixelCNN": pixel_cnn,
+}
+
+
+def blots(count: int, shape: tuple[int, int, int] = (1, 28, 28), levels: int = 2) -> Tensor:
+    """Smooth random shapes, uint8: white on black for two levels, else with soft edges.
+
+    There is something to learn in them. On pure noise gradients become too small for normal
+    numbers, and the processor's slow path for these is what would be measured.
+    """
+    channels, height, width = shape
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.rand(count, channels, height // 4, width // 4, generator=generator)
+    smooth = F.interpolate(noise, (height, width), mode="bilinear")
+    if levels == 2:
+        return (smooth > 0.6).to(torch.uint8)
+    return (((smooth - 0.5) * 8).sigmoid() * levels).clamp(0, levels - 1).to(torch.uint8)
+
+
+def _of_images(
+    model: nn.Module, batch: int, by_hand: Callable, loss: Callable[[Tensor], Tensor], turn: int = 1
+) -> Family:
+    """A model with one loss."""
+    inner = [model.network] if hasattr(model, "network") else [model.encoder, model.decoder]
+    return Family(
+        model.shape,
+        model.levels,
+        batch,
+        {"model": model},
+        {"model": lambda step: loss(*step.batch)},
+        by_hand,
+        compilable=tuple(inner),
+        turn=turn,
+    )
+
+
+def _of_players(
+    gan: GAN, shape: tuple[int, int, int], batch: int, penalty: bool = False, turn: int = 1
+) -> Family:
+    """A pair of players, by WGAN-GP or by the non-saturating loss."""
+
+    def price(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+        return gans.PENALTY_WEIGHT * unit_gradient_penalty(critic, interpolates(real, fake))
+
+    extra = price if penalty else None
+    train = gans.wgan_gp if penalty else gans.non_saturating
+    return Family(
+        shape,
+        gan.levels,
+        batch,
+        gan.players,
+        {
+            "discriminator": lambda step: gan.discriminator_loss(step, extra),
+            "generator": gan.generator_loss,
+        },
+        partial(train, gan.generator, gan.discriminator, gan.latent_dim, size=batch),
+        adam=(gans.RATE, gans.BETAS),
+        updates=gans.CRITIC_UPDATES if penalty else 1,
+        compilable=(gan.generator,) if penalty else (gan.generator, gan.discriminator),
+        turn=turn,
+    )
