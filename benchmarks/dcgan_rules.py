@@ -113,7 +113,7 @@ def main() -> None:
         "rows": rows,
         "samples": samples,
     }
-    record("dcgan_rules", line, numbers)
+    record("dcgan_rules", line, numbers, seeds=range(options.seeds))
 
 
 def new_gan(

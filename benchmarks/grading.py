@@ -68,7 +68,7 @@ def main() -> None:
         "submissions": count,
         "cores_used": len(cores),
         "seconds_of_a_right_one": round(right, 1),
-        "seconds": seconds,
+        "seconds_of_each": seconds,
         "one_minute_load_average": round(os.getloadavg()[0], 1),
     }
     record("grading", line, numbers)

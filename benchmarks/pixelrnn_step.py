@@ -65,7 +65,7 @@ def main() -> None:
             f"{milliseconds['backward']:.0f} ms, arithmetic alone {floor[kind]:.0f} ms)"
         )
     line = "a training step against a loop that indexes its gates: " + "; ".join(parts)
-    record("pixelrnn_step", line, {"steps": steps, **numbers, "threads": 1})
+    record("pixelrnn_step", line, {"steps": steps, **numbers})
 
 
 def programs_of(kind: str) -> dict[str, PixelModel]:

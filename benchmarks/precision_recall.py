@@ -42,7 +42,7 @@ def main() -> None:
         f"times its three products of scalars (bar {BAR:g}), and {large['peak_mebibytes']:.0f} MiB "
         f"beyond the features, {large['float64_copy_mebibytes']:.0f} of them a copy in float64"
     )
-    record("precision_recall", line, {"bar": BAR, "images": images, "threads": 1, "runs": runs})
+    record("precision_recall", line, {"bar": BAR, "images": images, "runs": runs})
 
 
 def measure(images: int, features: int) -> dict[str, float]:

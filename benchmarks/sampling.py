@@ -94,7 +94,7 @@ def main() -> None:
     line = "cached sampling of 28 x 28 pixels against a full pass a pixel: " + ", ".join(
         parts_of_line
     )
-    record("sampling", line, {"repeats": options.repeats, **numbers, "threads": 1})
+    record("sampling", line, {"repeats": options.repeats, **numbers})
 
 
 def speed(name: str, side: int, images: int, repeats: int, loop: bool = True) -> list[dict]:

@@ -1,7 +1,9 @@
 """Devices: choosing one, its generators of random numbers, and its arithmetic."""
 
 import contextlib
+import platform
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import torch
 
@@ -29,6 +31,19 @@ def pick_device(name: str = "auto") -> torch.device:
         reason = str(error).splitlines()[0].split(". ")[0]
         raise TrainingError(f"device {name!r} cannot be used ({reason}); try auto or cpu") from None
     return torch.device(name)
+
+
+def device_name(device: torch.device) -> str:
+    """Return what a record calls the device: the model of a GPU, "cpu", "mps"."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def cpu_name() -> str:
+    """Return the model of the processor, as far as the system tells it."""
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:

@@ -6,25 +6,54 @@ import os
 import platform
 import subprocess
 import sys
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import genlearn
+from genlearn.devices import cpu_name, device_name
 
 ROOT = Path(__file__).resolve().parents[2]
+BEGAN = time.perf_counter()  # scripts import this module before they begin
 
 
-def record(name: str, line: str, numbers: dict[str, Any]) -> None:
-    """Print ``line`` and write ``benchmarks/results/NAME.json``."""
+def record(
+    name: str,
+    line: str,
+    numbers: dict[str, Any],
+    *,
+    seeds: Iterable[int] = (),
+    device: torch.device | str = "cpu",
+    seconds: float | None = None,
+    seconds_note: str = "",
+) -> None:
+    """Print ``line`` and write ``benchmarks/results/NAME.json``.
+
+    Args:
+        name: of the record.
+        line: the outcome.
+        numbers: the figures. A series that is made in pieces has its command among them, and
+            whoever runs other processes their number of threads.
+        seeds: those over which the figures show a spread.
+        device: where the work was done.
+        seconds: on the clock, of the whole work; by default since this script began.
+        seconds_note: what ``seconds`` are, if anything else.
+    """
     print(line)
     script = Path(sys.argv[0]).resolve().relative_to(ROOT)
     content = {
-        "command": " ".join(["python", str(script), *sys.argv[1:]]),
+        "command": " ".join(["python", script.as_posix(), *sys.argv[1:]]),
         "commit": commit_of_code(),
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
-        "machine": {"cpu": _cpu(), "cores": os.cpu_count(), "system": platform.system()},
+        "seconds": round(time.perf_counter() - BEGAN if seconds is None else seconds, 1),
+        **({"seconds_note": seconds_note} if seconds_note else {}),
+        "seeds": list(seeds),
+        "device": device_name(torch.device(device)),
+        "threads": torch.get_num_threads(),
+        "machine": {"cpu": cpu_name(), "cores": os.cpu_count(), "system": platform.system()},
         "versions": {
             "genlearn": genlearn.__version__,
             "python": platform.python_version(),
@@ -53,11 +82,3 @@ def commit_of_code() -> str:
         return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return ""
-
-
-def _cpu() -> str:
-    """Model of the processor, as far as the system tells it."""
-    file = Path("/proc/cpuinfo")
-    lines = file.read_text().splitlines() if file.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

@@ -135,7 +135,6 @@ def measure(folder: Path) -> None:
     said = "; ".join(f"{family} {mean(mine):.2f}" for family, mine in by_family.items())
     numbers = {
         "command": "python benchmarks/head_to_head.py",
-        "threads": 1,
         "features": "digits classifier, 64 features, seed 0",
         "test_images": len(measures.digits.test),
         "judge_accuracy": rounded(accuracy(measures.judge, measures.digits.test)),
@@ -148,7 +147,14 @@ def measure(folder: Path) -> None:
         "rows": rows,
         "references": references,
     }
-    record("head_to_head", f"digits, Fréchet distance, mean over seeds: {said}", numbers)
+    record(
+        "head_to_head",
+        f"digits, Fréchet distance, mean over seeds: {said}",
+        numbers,
+        seeds=sorted({row["seed"] for row in rows}),
+        seconds=sum(row["clock_seconds"] for row in rows),
+        seconds_note="training and sampling, the sum of all rows",
+    )
 
 
 def baselines(measures: Measures, folder: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:

@@ -10,7 +10,9 @@ evaluation.json       what `genlearn evaluate` found, with a picture beside it; 
 environment.json      where and when it was made; this file alone differs between equal runs
 """
 
+import datetime
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -23,6 +25,7 @@ import torch
 
 import genlearn
 from genlearn.checkpoints import newest_checkpoint
+from genlearn.devices import cpu_name, device_name
 from genlearn.errors import RunError
 from genlearn.files import written_whole
 
@@ -129,12 +132,15 @@ def write_result(
     """
     environment = {
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
         **facts,
         "genlearn": genlearn.__version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "machine": f"{platform.system()} {platform.machine()}",
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "cpu": cpu_name(),
+        "cores": os.cpu_count(),
+        "device": device_name(device),
         "threads": torch.get_num_threads(),
     }
     _write(folder / "environment.json", json.dumps(environment, indent=2) + "\n")

@@ -1,6 +1,8 @@
 """The folder of a run says what was asked, and is refused where it does not fit."""
 
+import datetime
 import json
+import os
 import sys
 from dataclasses import dataclass, replace
 
@@ -147,4 +149,7 @@ def test_what_changes_between_equal_runs_stands_in_its_own_file(tmp_path, monkey
     assert environment["command"] == "genlearn train vae"
     assert environment["seconds"] == 12.3
     assert environment["device"] == "cpu"
-    assert {"genlearn", "commit", "python", "torch", "machine", "device"} <= set(environment)
+    assert datetime.date.fromisoformat(environment["date"])
+    assert environment["cores"] == os.cpu_count()
+    of_the_machine = {"machine", "cpu", "device"}
+    assert {"genlearn", "commit", "python", "torch", *of_the_machine} <= set(environment)
