@@ -179,7 +179,7 @@ class Checkpoint(Callback):
         minutes: float = 0.0,
         keep: int = 1,
         resume: bool = False,
-        prepare: Callable[[], None] = lambda: None,
+        prepare: Callable[[], object] = lambda: None,
     ) -> None:
         if keep < 1:
             raise ValueError(f"keep must be at least 1, got {keep}")

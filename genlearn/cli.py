@@ -3,6 +3,7 @@
 import argparse
 import inspect
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -12,21 +13,29 @@ from types import ModuleType
 import tyro
 
 from genlearn import __version__, data
-from genlearn.errors import GenlearnError, RunError
+from genlearn.errors import GenlearnError, Interrupted, RunError
 from genlearn.recipes import RECIPES
 from genlearn.recipes.evaluation import FeatureName, known_head
+from genlearn.signals import sigterm_raises
 
 BAD_INPUT = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return 0, or 2 after one line that says what the user can put right."""
+    """Run one command; return 0, or another code after one line that says what is wrong.
+
+    The code is 2 where it is something that the user can put right, and 128 + number of the signal
+    where one ended the command.
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     # Only training takes long enough to be continued.
     hint = " (continue with --resume)" if arguments[:1] == ["train"] else ""
     try:
-        _dispatch(arguments)
+        with sigterm_raises():
+            _dispatch(arguments)
         sys.stdout.flush()  # a pipe that nobody reads shows here, not while Python shuts down
+    except Interrupted as error:
+        return _complain(f"{error}{hint}", 128 + error.number)
     except GenlearnError as error:
         return _complain(str(error))
     except BrokenPipeError:
@@ -36,8 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         return _complain(f"{what}; choose another --out, or make room{hint}")
-    except KeyboardInterrupt:
-        return _complain(f"stopped{hint}")
+    except KeyboardInterrupt as error:
+        number = signal.Signals(error.args[0] if error.args else signal.SIGINT)
+        return _complain(f"stopped by {number.name}{hint}", 128 + number)
     return 0
 
 
@@ -234,9 +244,9 @@ def _dispatch(arguments: list[str]) -> None:
     )
 
 
-def _complain(message: str) -> int:
+def _complain(message: str, code: int = BAD_INPUT) -> int:
     print(f"genlearn: {' '.join(message.split())}", file=sys.stderr)
-    return BAD_INPUT
+    return code
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 
@@ -21,7 +23,7 @@ class Signals:
     def listen(self) -> None:
         """Begin to take note."""
         self.noted = 0
-        if threading.current_thread() is not threading.main_thread():
+        if not _hears():
             return
         for number in (signal.SIGTERM, signal.SIGINT):
             # None: a handler that is no function of Python, and could not be put back.
@@ -36,3 +38,24 @@ class Signals:
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.noted = number
         self.release()
+
+
+@contextmanager
+def sigterm_raises() -> Iterator[None]:
+    """In a block, SIGTERM ends what is done as Ctrl-C does: as KeyboardInterrupt(SIGTERM)."""
+    if not _hears() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt(number)
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _hears() -> bool:
+    return threading.current_thread() is threading.main_thread()

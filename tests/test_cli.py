@@ -1,6 +1,7 @@
 """The command as a user meets it: what it says, and how it refuses."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -30,8 +31,8 @@ def _elsewhere(tmp_path, monkeypatch):
 def refused(capsys):
     """Run a command that must fail; return the one line that it says."""
 
-    def call(*arguments: object) -> str:
-        assert main([str(argument) for argument in arguments]) == 2
+    def call(*arguments: object, code: int = 2) -> str:
+        assert main([str(argument) for argument in arguments]) == code
         out, err = capsys.readouterr()
         assert out == ""
         assert err.startswith("genlearn: ")
@@ -353,14 +354,20 @@ def test_a_folder_in_place_of_the_picture_is_named(refused, run):
     assert everything() == ["taken.png"]
 
 
-def test_ctrl_c_says_how_to_go_on(refused, monkeypatch):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_every_command_with_one_line(refused, monkeypatch, number):
+    """And with the code that shells give it. Before and after training there is no checkpoint."""
+    before = signal.getsignal(number)
+
     def interrupted(*_, **__):
-        raise KeyboardInterrupt
+        signal.raise_signal(number)
 
     monkeypatch.setattr(vae, "run", interrupted)
-    assert refused("train", "vae", *TINY) == "stopped (continue with --resume)"
+    words = f"stopped by {number.name}"
+    assert refused("train", "vae", *TINY, code=128 + number) == f"{words} (continue with --resume)"
     monkeypatch.setattr(data, "names", interrupted)
-    assert refused("data", "list") == "stopped"
+    assert refused("data", "list", code=128 + number) == words
+    assert signal.getsignal(number) == before
 
 
 def test_a_loss_that_is_not_finite_is_answered_in_one_line(refused):

@@ -1,8 +1,8 @@
 """The folder of a run: what was asked, what came out, and what is needed to go on.
 
-config.toml           the settings, by which the model can be built again
-checkpoint-002000/    weights and state of the training
-history.jsonl         what was logged, one row a line
+config.toml           the settings with which the run was begun, by which the model can be built
+checkpoint-002000/    weights and state of the training; the newest are kept
+history.jsonl         what was logged, one row a line; as of the newest checkpoint
 result.json           the figures at the end
 samples.png           images drawn from the trained model
 curves.png            the history as a figure
@@ -27,9 +27,12 @@ import genlearn
 from genlearn.checkpoints import newest_checkpoint
 from genlearn.devices import cpu_name, device_name
 from genlearn.errors import RunError
-from genlearn.files import written_whole
+from genlearn.files import claimed, written_whole
 
 Config = TypeVar("Config")  # a frozen dataclass of plain values
+
+# Where and how a run goes on, but not what it learns: these may differ when it is resumed.
+MAY_DIFFER = {"device", "devices", "threads", "checkpoint_every", "checkpoint_minutes", "keep"}
 
 
 class Head(NamedTuple):
@@ -46,6 +49,9 @@ class Head(NamedTuple):
 def open_run(folder: Path, head: Head, config: Any, resume: bool) -> None:
     """Make the folder of a new run, or check that it belongs to this one.
 
+    config.toml says with what the run was begun, for good. When it goes on, some settings may have
+    other values (``MAY_DIFFER``): those of its last part stand in environment.json.
+
     Args:
         folder: of the run.
         head: recipe and images.
@@ -56,12 +62,11 @@ def open_run(folder: Path, head: Head, config: Any, resume: bool) -> None:
         RunError: if there is a run and it is not to be continued, or has other settings.
     """
     file = folder / "config.toml"
-    if not file.exists():
-        if newest_checkpoint(folder):
-            raise RunError(f"{folder}: has a checkpoint but no config.toml; choose another --out")
-        settings = {**head._asdict(), **asdict(config)}
-        _write(file, "".join(f"{key} = {_toml(value)}\n" for key, value in settings.items()))
-        return
+    if newest_checkpoint(folder) and not file.exists():
+        raise RunError(f"{folder}: has a checkpoint but no config.toml; choose another --out")
+    with claimed(folder):  # of two who come at the same time, one begins
+        if write_config(folder, head, config):
+            return
     if not resume:
         raise RunError(f"{folder}: holds a run; add --resume to go on, or choose another --out")
     if (found := read_head(folder)) != head:
@@ -69,11 +74,20 @@ def open_run(folder: Path, head: Head, config: Any, resume: bool) -> None:
     before = read_config(folder, type(config))
     for field in fields(config):
         old, new = getattr(before, field.name), getattr(config, field.name)
-        if old != new:
+        if old != new and field.name not in MAY_DIFFER:
             raise RunError(
                 f"{file}: the run was begun with {field.name} = {old!r}, not {new!r}; "
                 "resume with the same settings, or choose another --out"
             )
+
+
+def write_config(folder: Path, head: Head, config: Any) -> bool:
+    """Write config.toml, unless there is one; return whether there was none."""
+    if (file := folder / "config.toml").exists():
+        return False
+    settings = {**head._asdict(), **asdict(config)}
+    _write(file, "".join(f"{key} = {_toml(value)}\n" for key, value in settings.items()))
+    return True
 
 
 def read_head(folder: Path) -> Head:
@@ -112,11 +126,6 @@ def read_config(folder: Path, kind: type[Config]) -> Config:
         if type(settings[name]) not in accepted:
             raise RunError(f"{file}: {name} = {settings[name]!r} is damaged; train anew")
     return kind(**settings)
-
-
-def write_history(folder: Path, rows: list[dict[str, float]]) -> None:
-    """Write the history, one row a line."""
-    _write(folder / "history.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def write_result(

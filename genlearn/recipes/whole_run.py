@@ -21,7 +21,7 @@ from genlearn.recipes.run_folder import (
     Head,
     open_run,
     source_commit,
-    write_history,
+    write_config,
     write_result,
 )
 from genlearn.recipes.settings import Settings
@@ -68,7 +68,8 @@ def whole_run(
     torch.set_num_threads(config.threads or 1)
     device = pick_device(config.device)  # an error here leaves no folder behind
     dataset = data.load(config.data)
-    open_run(folder, Head(name, dataset.shape, dataset.levels), config, resume)
+    head = Head(name, dataset.shape, dataset.levels)
+    open_run(folder, head, config, resume)
     model = build(config, dataset.shape, dataset.levels)
 
     def picture() -> Tensor:
@@ -77,7 +78,15 @@ def whole_run(
     callbacks: list[Callback] = [SampleGrid(folder, picture, dataset.levels, config.evaluate_every)]
     if progress:
         callbacks.append(Progress(show or f"{name}/loss"))
-    callbacks.append(Checkpoint(folder, config.checkpoint_every, resume))
+    checkpoint = Checkpoint(
+        folder,
+        config.checkpoint_every,
+        minutes=config.checkpoint_minutes,
+        keep=config.keep,
+        resume=resume,
+        prepare=partial(write_config, folder, head, config),
+    )
+    callbacks.append(checkpoint)
     history = train(config, dataset, model, tuple(callbacks))
     trained = time.perf_counter()
 
@@ -85,7 +94,6 @@ def whole_run(
     viz.save_png(viz.tile(picture(), dataset.levels), folder / "samples.png")
     shown = [curve for curve in curves if curve in history.names()]
     viz.save_figure(viz.curves(history, shown, unit=unit), folder / "curves.png")
-    write_history(folder, history.rows)
     facts = {
         "seconds": round(time.perf_counter() - began, 1),
         "training_seconds": round(trained - began, 1),

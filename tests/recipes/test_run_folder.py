@@ -10,14 +10,17 @@ import pytest
 import torch
 
 from genlearn.errors import RunError
+from genlearn.files import claimed
 from genlearn.recipes.run_folder import (
+    MAY_DIFFER,
     Head,
     open_run,
     read_config,
     read_head,
-    write_history,
+    write_config,
     write_result,
 )
+from genlearn.recipes.settings import Settings
 
 HEAD = Head("toy", (1, 8, 8), 17)
 
@@ -31,6 +34,7 @@ class Config:
     nothing: tuple[int, ...] = ()
     rate: float = 1e-5
     steps: int = 10
+    keep: int = 1
     seed: int = 2**63 - 1
     flag: bool = True
 
@@ -62,6 +66,28 @@ def test_a_run_is_not_overwritten_and_goes_on_with_the_same_settings_only(tmp_pa
     )
     assert "levels=17" in refusal(open_run, tmp_path, HEAD._replace(levels=2), Config(), True)
     assert (tmp_path / "config.toml").read_bytes() == before
+
+
+def test_how_a_run_goes_on_may_differ_and_the_first_settings_stay(tmp_path):
+    open_run(tmp_path, HEAD, Config(), resume=False)
+    before = (tmp_path / "config.toml").read_bytes()
+    open_run(tmp_path, HEAD, replace(Config(), keep=3), resume=True)
+    assert (tmp_path / "config.toml").read_bytes() == before
+    assert set(Settings.__dataclass_fields__) >= MAY_DIFFER
+
+
+def test_of_two_runs_that_begin_at_once_one_is_told(tmp_path):
+    """Whichever comes second, before or after the first has written its settings."""
+    pytest.importorskip("fcntl", reason="this system has no locks for folders")
+    with claimed(tmp_path):
+        assert "another run writes here" in refusal(open_run, tmp_path, HEAD, Config(), False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_settings_are_written_anew_only_where_they_are_gone(tmp_path):
+    assert write_config(tmp_path / "run", HEAD, Config())
+    assert not write_config(tmp_path / "run", HEAD, replace(Config(), steps=11))
+    assert read_config(tmp_path / "run", Config) == Config()
 
 
 def test_a_checkpoint_without_settings_is_not_taken_over(tmp_path):
@@ -125,13 +151,6 @@ def test_settings_that_cannot_be_read_are_named(tmp_path):
 def test_a_whole_number_will_do_where_a_fraction_may_stand(tmp_path):
     open_run(tmp_path, HEAD, replace(Config(), rate=1), resume=False)
     assert read_config(tmp_path, Config).rate == 1
-
-
-def test_the_history_is_one_row_a_line(tmp_path):
-    rows = [{"step": 2, "vae/loss": 0.1 + 0.2}, {"step": 4, "valid/loss": 1e-300}]
-    write_history(tmp_path, rows)
-    lines = (tmp_path / "history.jsonl").read_text().splitlines()
-    assert [json.loads(line) for line in lines] == rows
 
 
 def test_what_changes_between_equal_runs_stands_in_its_own_file(tmp_path, monkeypatch):
