@@ -56,6 +56,28 @@ class Turns(Callback):
         }
 
 
+def take_turns(
+    programs: dict[str, Iterator[None]], turn: int, block: int, blocks: int
+) -> dict[str, list[float]]:
+    """Let programs take turns without ``fit``; return the seconds a block of each.
+
+    Two steps of each come first and are left out: they warm up.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in programs}
+    for program in programs.values():
+        next(program), next(program)
+    for _ in range(blocks):
+        for values in seconds.values():
+            values.append(0.0)
+        for _ in range(0, block, turn):
+            for name, program in programs.items():
+                began = process_time()
+                for _ in range(turn):
+                    next(program)
+                seconds[name][-1] += process_time() - began
+    return seconds
+
+
 def compare(ours: list[float], theirs: list[float]) -> dict[str, float]:
     """Median of the ratio less one, and its quartiles, over blocks taken at the same time."""
     ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
