@@ -30,6 +30,7 @@ MAY_KNOW = {
     "processes": set(),
     "training": {*SUPPORT, "processes"},
     "viz": {"files", "history"},
+    "bench": {*SUPPORT, "training"},
     "checkpoints": {*SUPPORT, "training"},
     "callbacks": {*SUPPORT, "training", "viz", "checkpoints", "signals"},
     "metrics": {*SUPPORT, "training", "viz", "checkpoints", "callbacks"},
