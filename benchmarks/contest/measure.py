@@ -141,8 +141,6 @@ def measure(folder: Path) -> None:
         "calibration": read(folder / "calibration.json"),
         "tuned": read(folder / "tuned.json"),
         "slice": read(folder / "slice.json"),
-        # Runs were made in a clone: its commits, and those of this history with the same code.
-        "same_code": read(folder / "commits.json"),
         "settings": json.loads(json.dumps(settings)),
         "rows": rows,
         "references": references,
