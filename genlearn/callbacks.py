@@ -129,6 +129,34 @@ class KeepBest(Callback):
             self.best.load_state_dict(self.source.state_dict())
 
 
+class StopEarly(Callback):
+    """End the training when a logged figure has not been lower for a while.
+
+    Put this callback behind the one that logs the figure. All is read from the history: so several
+    processes agree, and a run that goes on after an interruption counts as it would have counted.
+    What is left are the newest weights; :class:`KeepBest` keeps those of the lowest figure.
+
+    Args:
+        figure: name in the history, for example "valid/loss".
+        patience: how many values in a row, each no lower than the lowest before, are enough.
+    """
+
+    def __init__(self, figure: str, patience: int) -> None:
+        if patience < 1:
+            raise ValueError(f"patience must be at least 1, got {patience}")
+        self.figure, self.patience = figure, patience
+
+    def after_step(self, training: Training) -> None:
+        """End the training if the newest value was one too many."""
+        rows = training.history.rows
+        if not rows or rows[-1]["step"] != training.step or self.figure not in rows[-1]:
+            return
+        values = [row[self.figure] for row in rows if self.figure in row]
+        since = len(values) - 1 - values.index(min(values))
+        if since >= self.patience:
+            training.stopped = f"{self.figure} was not lower for {since} evaluations"
+
+
 class SampleGrid(Callback):
     """Write a picture of samples now and then: ``samples-000500.png``.
 

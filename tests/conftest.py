@@ -80,13 +80,13 @@ def random_vae() -> Callable[..., VAE]:
 
 @pytest.fixture
 def contents() -> Callable[[Path], dict[str, bytes]]:
-    """Read every file of a run but the one that says where and when it was made."""
+    """Read every file of a run but those that say where, when and how fast it was made."""
 
     def read(folder: Path) -> dict[str, bytes]:
         return {
             str(path.relative_to(folder)): path.read_bytes()
             for path in folder.rglob("*")
-            if path.is_file() and path.name != "environment.json"
+            if path.is_file() and path.name not in ("environment.json", "speed.jsonl")
         }
 
     return read

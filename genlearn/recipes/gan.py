@@ -113,10 +113,13 @@ def train(
             lr=rate,
             betas=(config.beta1, 0.99),
             weight_decay=config.weight_decay,
+            fused=True,
         )
         schedule = CosineAnnealingLR(optimizer, config.steps * repeat)
         return Objective(name, loss, optimizer, repeat=repeat, schedule=schedule)
 
+    # A penalty differentiates the discriminator's gradient again, which cannot be compiled.
+    networks = (model.generator,) if config.penalty != "none" else tuple(model.players.values())
     rate = config.learning_rate
     own_rate = config.discriminator_learning_rate or rate
     return fit(
@@ -128,7 +131,7 @@ def train(
         data.Batches(dataset.train, config.batch_size, config.seed),
         config.steps,
         callbacks=(Average(model.generator, average, config.average), *callbacks),
-        **fit_options(config),
+        **fit_options(config, networks),
     )
 
 
@@ -141,6 +144,9 @@ def run(
     accuracy on the test split, the classes that it sees in samples, and the Fréchet distance of its
     features between samples and the test split.
     """
+
+    def forward(trained: Trained, images: Tensor) -> dict[str, Tensor]:
+        return trained.model.discriminator_loss(Step(0, (images,), torch.default_generator))
 
     def evaluate(trained: Trained, dataset: data.Dataset) -> dict[str, Any]:
         result: dict[str, Any] = {"steps": config.steps, "judge": None, "samples": None}
@@ -167,6 +173,7 @@ def run(
         folder,
         build=build,
         train=train,
+        forward=forward,
         draw=lambda trained, _: sample(trained, 64, config.seed),
         evaluate=evaluate,
         curves=("discriminator/real_logit", "discriminator/fake_logit"),

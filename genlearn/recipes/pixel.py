@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from genlearn import data, models
-from genlearn.callbacks import Average, Evaluate, KeepBest
+from genlearn.callbacks import Average, KeepBest
 from genlearn.devices import state_put_back
 from genlearn.errors import RunError
 from genlearn.history import History
@@ -24,6 +24,7 @@ from genlearn.recipes.whole_run import (
     estimate_figures,
     load_newest,
     pixel_likelihood,
+    validation,
     whole_run,
 )
 from genlearn.training import Callback
@@ -103,11 +104,19 @@ def train(
 
     choose = (
         Average(model, average, config.average),
-        Evaluate(validate, config.evaluate_every),
+        *validation(config, validate, "valid/loss"),
         KeepBest(average, best, "valid/loss"),
     )
-    averages = {"average": average, "best": best}
-    return descend(NAME, config, dataset, model, loss, (*choose, *callbacks), averages=averages)
+    return descend(
+        NAME,
+        config,
+        dataset,
+        model,
+        loss,
+        (*choose, *callbacks),
+        networks=(model.network,),
+        averages={"average": average, "best": best},
+    )
 
 
 def run(
@@ -122,6 +131,10 @@ def run(
     """
     if config.classes:
         _check_labels(config)
+
+    def forward(trained: Trained, images: Tensor) -> Tensor:
+        label = images.new_zeros(len(images), dtype=torch.int64) if config.classes else None
+        return trained.model.log_prob(images, label)
 
     def evaluate(trained: Trained, dataset: data.Dataset) -> dict[str, Any]:
         best = trained.best
@@ -143,6 +156,7 @@ def run(
         folder,
         build=build,
         train=train,
+        forward=forward,
         draw=lambda trained, _: sample(trained.best, 64, config.seed),
         evaluate=evaluate,
         curves=("pixel/loss", "valid/loss"),

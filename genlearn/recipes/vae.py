@@ -6,7 +6,6 @@ from typing import Any
 import torch
 
 from genlearn import data
-from genlearn.callbacks import Evaluate
 from genlearn.devices import state_put_back
 from genlearn.history import History
 from genlearn.losses import beta_vae_loss, warm_up
@@ -23,6 +22,7 @@ from genlearn.recipes.whole_run import (
     in_parts,
     load_newest,
     pixel_likelihood,
+    validation,
     whole_run,
 )
 from genlearn.training import Callback
@@ -75,8 +75,9 @@ def train(
     def validate() -> dict[str, float]:
         return {"valid/loss": -mean_elbo(model, dataset.valid, repeats=1).mean}
 
-    evaluate = Evaluate(validate, config.evaluate_every)
-    return descend(NAME, config, dataset, model, loss, (evaluate, *callbacks))
+    callbacks = (*validation(config, validate, "valid/loss"), *callbacks)
+    networks = (model.encoder, model.decoder)
+    return descend(NAME, config, dataset, model, loss, callbacks, networks=networks)
 
 
 def run(
@@ -120,6 +121,7 @@ def run(
         folder,
         build=build,
         train=train,
+        forward=lambda model, images: model.elbo(images),
         draw=lambda model, _: sample(model, 64, config.seed),
         evaluate=evaluate,
         # There is no rate when the importance-weighted bound is trained.

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from genlearn import data
-from genlearn.callbacks import Evaluate
 from genlearn.checkpoints import load_weights
 from genlearn.devices import state_put_back
 from genlearn.errors import RunError
@@ -30,6 +29,7 @@ from genlearn.recipes.whole_run import (
     in_parts,
     load_newest,
     pixel_likelihood,
+    validation,
     whole_run,
 )
 from genlearn.training import Callback, evaluating
@@ -159,8 +159,16 @@ def train(
         used = perplexity(encode(model, dataset.valid), config.codes)
         return {"valid/distortion": distortion.mean, "valid/perplexity": used.item()}
 
-    callbacks = (Evaluate(validate, config.evaluate_every), *callbacks)
-    return descend(NAME, config, dataset, model, loss, callbacks, after_step=model.after_step)
+    return descend(
+        NAME,
+        config,
+        dataset,
+        model,
+        loss,
+        (*validation(config, validate, "valid/distortion"), *callbacks),
+        networks=(model.encoder, model.decoder),
+        after_step=model.after_step,
+    )
 
 
 def encode(model: VQVAE, split: data.Split, batch_size: int = 200) -> Tensor:
@@ -218,6 +226,7 @@ def run(
         folder,
         build=build,
         train=train,
+        forward=lambda model, images: model.decoder(model.encoder(images.float())),
         draw=draw,
         evaluate=evaluate,
         curves=("vqvae/distortion", "valid/distortion"),

@@ -1,5 +1,6 @@
 """What the recipes share: a run from the data to samples, and what is made of its model."""
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from genlearn import data, distributions
-from genlearn.callbacks import Checkpoint, Progress, SampleGrid
+from genlearn.callbacks import Checkpoint, Evaluate, Progress, SampleGrid, StopEarly
 from genlearn.checkpoints import load_weights, newest_checkpoint
 from genlearn.devices import default_generators, pick_device, state_put_back
 from genlearn.errors import RunError
@@ -25,6 +26,8 @@ from genlearn.recipes.run_folder import (
     write_result,
 )
 from genlearn.recipes.settings import Settings
+from genlearn.speed import Speed, check_compiler, choose_speed, cores, step_work
+from genlearn.throughput import Throughput
 from genlearn.training import Callback, Objective, Step, fit
 
 
@@ -35,6 +38,7 @@ def whole_run(
     *,
     build: Callable[[Any, tuple[int, int, int], int], Any],
     train: Callable[[Any, data.Dataset, Any, tuple[Callback, ...]], History],
+    forward: Callable[[Any, Tensor], Any],
     draw: Callable[[Any, data.Dataset], Tensor],
     evaluate: Callable[[Any, data.Dataset], dict[str, Any]],
     curves: Sequence[str],
@@ -50,6 +54,7 @@ def whole_run(
         config, folder, resume, progress: as for :func:`genlearn.recipes.vae.run`.
         build: makes the untrained model from settings, shape and levels.
         train: trains it in place, from settings, data, model and callbacks.
+        forward: passes images of levels through its networks once.
         draw: gives images for the pictures of samples.
         evaluate: gives what result.json holds beside the data's name and levels.
         curves: what the figure of the history shows, where it was logged.
@@ -65,17 +70,25 @@ def whole_run(
     from genlearn import viz  # matplotlib is slow to import
 
     began, commit = time.perf_counter(), source_commit()
-    torch.set_num_threads(config.threads or 1)
     device = pick_device(config.device)  # an error here leaves no folder behind
     dataset = data.load(config.data)
+    if config.compile:
+        check_compiler(device)
+    speed = chosen_speed(config, device, _work(config, dataset, build, forward))
+    torch.set_num_threads(speed.threads)
     head = Head(name, dataset.shape, dataset.levels)
     open_run(folder, head, config, resume)
+    if progress:
+        print(speed, file=sys.stderr)
     model = build(config, dataset.shape, dataset.levels)
 
     def picture() -> Tensor:
         return draw(model, dataset)
 
-    callbacks: list[Callback] = [SampleGrid(folder, picture, dataset.levels, config.evaluate_every)]
+    callbacks: list[Callback] = [
+        SampleGrid(folder, picture, dataset.levels, config.evaluate_every),
+        Throughput(folder, config.batch_size, config.checkpoint_every),
+    ]
     if progress:
         callbacks.append(Progress(show or f"{name}/loss"))
     checkpoint = Checkpoint(
@@ -98,6 +111,7 @@ def whole_run(
         "seconds": round(time.perf_counter() - began, 1),
         "training_seconds": round(trained - began, 1),
         "commit": commit,  # of the code that ran, not of what lies there by now
+        "speed": str(speed),
     }
     write_result(folder, result, facts, device)
     return result
@@ -111,6 +125,7 @@ def descend(
     loss: Callable[[Step], Tensor | dict[str, Tensor]],
     callbacks: Sequence[Callback],
     *,
+    networks: Sequence[nn.Module] = (),
     averages: dict[str, nn.Module] | None = None,
     after_step: Callable[[], None] | None = None,
 ) -> History:
@@ -123,11 +138,12 @@ def descend(
         model: trained in place.
         loss: see :class:`genlearn.training.Objective`.
         callbacks: see :func:`genlearn.training.fit`.
+        networks: the parts of the model that can be compiled.
         averages: more modules for the checkpoints, which callbacks make from the model.
         after_step: called after each update.
     """
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        model.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
     return fit(
@@ -136,19 +152,66 @@ def descend(
         data.Batches(dataset.train, config.batch_size, config.seed),
         config.steps,
         callbacks=callbacks,
-        **fit_options(config),
+        **fit_options(config, networks),
     )
 
 
-def fit_options(config: Settings) -> dict[str, Any]:
-    """Return what the settings say of :func:`genlearn.training.fit`."""
+def fit_options(config: Settings, networks: Sequence[nn.Module]) -> dict[str, Any]:
+    """Return what the settings say of :func:`genlearn.training.fit`.
+
+    Args:
+        config: the settings.
+        networks: those that can be compiled.
+    """
+    speed = chosen_speed(config, pick_device(config.device))
     return {
         "accumulate": config.accumulate,
         "clip": config.clip_gradient or None,
-        "precision": "fp32" if config.precision == "auto" else config.precision,
+        "precision": speed.precision,
+        "channels_last": speed.channels_last,
+        "compile": networks if config.compile else (),
         "device": config.device,
         "seed": config.seed,
     }
+
+
+def validation(
+    config: Settings, function: Callable[[], dict[str, float]], figure: str
+) -> list[Callback]:
+    """Return what evaluates the validation split, and ends early where the settings ask for it.
+
+    Args:
+        config: the settings.
+        function: see :class:`genlearn.callbacks.Evaluate`.
+        figure: among what it gives, the one to be patient with.
+    """
+    callbacks: list[Callback] = [Evaluate(function, config.evaluate_every)]
+    if config.patience:
+        callbacks.append(StopEarly(figure, config.patience))
+    return callbacks
+
+
+def chosen_speed(config: Settings, device: torch.device, work: float = 0.0) -> Speed:
+    """Return what the settings switch on; work: of a step, see :func:`choose_speed`."""
+    return choose_speed(
+        device,
+        precision=config.precision,
+        channels_last=config.channels_last,
+        compile=config.compile,
+        threads=config.threads,
+        work=work,
+        processes=config.devices,
+    )
+
+
+def _work(config, dataset, build, forward) -> float:
+    """Count the work of a step, where it says how many threads there are to be."""
+    if config.threads or cores() <= config.devices:
+        return 0.0
+    with torch.device("meta"):  # shapes alone: nothing is computed, and nothing is drawn
+        images = torch.zeros(config.batch_size, *dataset.shape, dtype=torch.uint8)
+        model = build(config, dataset.shape, dataset.levels)
+        return step_work(lambda: forward(model, images))
 
 
 def pixel_likelihood(name: str, levels: int, components: int = 1) -> distributions.PixelLikelihood:

@@ -5,6 +5,7 @@ batch, asks an objective for its loss, and lets the objective's optimiser take a
 """
 
 import contextlib
+import time
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -15,8 +16,9 @@ from genlearn.data import Batches, Draws, derive_seed
 from genlearn.devices import autocast, default_generators, pick_device, state_put_back
 from genlearn.history import History
 from genlearn.processes import Group
+from genlearn.speed import channels_last_, check_compiler, compile_
 from genlearn.training.objective import Objective, Step
-from genlearn.training.state import Callback, Training
+from genlearn.training.state import Callback, Lap, Training
 
 
 def fit(
@@ -29,6 +31,8 @@ def fit(
     accumulate: int = 1,
     clip: float | None = None,
     precision: Literal["fp32", "bf16"] = "fp32",
+    channels_last: bool = False,
+    compile: Sequence[nn.Module] = (),
     device: str = "auto",
     group: Group | None = None,
     seed: int = 0,
@@ -51,6 +55,9 @@ def fit(
         accumulate: batches whose gradients are averaged for one update.
         clip: largest Euclidean norm of an objective's gradient.
         precision: "bf16" runs the networks under autocast.
+        channels_last: keep the weights of convolutions in this order of memory.
+        compile: networks to be compiled in place, parts of the modules. None of them may be one
+            whose gradient the loss differentiates again.
         device: "auto" takes CUDA, then MPS, then the CPU; the processes of a group have their own.
         group: the processes that train together, each on batches of its own; by default this one
             alone. Their gradients are averaged before an update, so that all keep equal weights.
@@ -59,14 +66,19 @@ def fit(
         callbacks: in the order in which they are called.
 
     Raises:
-        TrainingError: if a loss stops being finite.
+        TrainingError: if a loss stops being finite, or networks cannot be compiled here.
         ValueError: if the settings do not exist or contradict each other.
     """
     _check(objectives, order, accumulate, log_every)
     group = group or Group()
     target = group.device or pick_device(device)
+    if compile:
+        check_compiler(target)
+        compile_(compile)
     for module in modules.values():
         module.to(target).train()
+        if channels_last:
+            channels_last_(module)
     batches = batches.to(target)
     training = Training(modules, objectives, steps, group=group)
     generators = default_generators(target)
@@ -105,6 +117,7 @@ def fit(
         try:
             for callback in callbacks:
                 callback.start(training)
+            began = _now(training)
             while not training.over:
                 active = [o for o in objectives if training.step % o.every == 0]
                 if order == "simultaneous":
@@ -118,10 +131,13 @@ def fit(
                             backward(objective)
                             update(objective)
                 training.step += 1
-                if training.step % log_every == 0 or training.step == steps:
+                if logs := training.step % log_every == 0 or training.step == steps:
                     training.log()
+                    training.lap = Lap(*(b - a for a, b in zip(began, _now(training), strict=True)))
                 for callback in callbacks:
                     callback.after_step(training)
+                if logs:
+                    began = _now(training)
             training.log()  # what is left where a callback stopped the training
         finally:
             for module in modules.values():
@@ -129,6 +145,10 @@ def fit(
             for callback in callbacks:
                 callback.finish(training)
     return training.history
+
+
+def _now(training: Training) -> Lap:
+    return Lap(training.step, training.draws, time.perf_counter())
 
 
 @contextlib.contextmanager

@@ -3,10 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from genlearn.errors import TrainingError
 from genlearn.history import History
@@ -27,6 +28,16 @@ class Callback:
         """After the last step, also when an error ended the training."""
 
 
+class Lap(NamedTuple):
+    """A stretch of training from one log point to the next; at each of them the host has waited."""
+
+    steps: int
+    draws: int
+    """Batches, of each process."""
+    seconds: float
+    """Without what callbacks did at the log point before."""
+
+
 @dataclass(eq=False)
 class Training:
     """All that changes while training; callbacks see it, checkpoints hold it.
@@ -41,6 +52,7 @@ class Training:
         pending: name, step and value of what was recorded since the last log point.
         stopped: why training ends before its last step; empty while it does not.
         group: the processes that train together.
+        lap: the steps between the last two log points; None before the first.
     """
 
     modules: dict[str, nn.Module]
@@ -52,6 +64,7 @@ class Training:
     pending: list[tuple[str, int, Tensor]] = field(default_factory=list)
     stopped: str = ""
     group: Group = field(default_factory=Group)
+    lap: Lap | None = None
 
     @property
     def over(self) -> bool:
@@ -136,5 +149,18 @@ class Training:
         self.pending[:] = state.get("pending", [])
         for objective in self.objectives:
             objective.optimizer.load_state_dict(state["optimizers"][objective.name])
+            _lay_out_as_parameters(objective.optimizer)
             if objective.schedule:
                 objective.schedule.load_state_dict(state["schedules"][objective.name])
+
+
+def _lay_out_as_parameters(optimizer: Optimizer) -> None:
+    """Bring an optimiser's tensors into their parameters' order of memory.
+
+    A fused step goes through them side by side, whatever order each is in: after a change of order
+    since they were written, it would mix up their elements without a word.
+    """
+    for parameter, tensors in optimizer.state.items():
+        for name, tensor in tensors.items():
+            if torch.is_tensor(tensor) and tensor.shape == parameter.shape:
+                tensors[name] = torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)
