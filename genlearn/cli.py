@@ -15,6 +15,7 @@ import tyro
 from genlearn import __version__, data
 from genlearn.errors import GenlearnError, Interrupted, RunError
 from genlearn.recipes import RECIPES
+from genlearn.recipes.bench_command import bench
 from genlearn.recipes.evaluation import FeatureName, known_head
 from genlearn.signals import sigterm_raises
 
@@ -217,6 +218,7 @@ COMMANDS: dict[str, tuple[Callable[[list[str], str], None], str]] = {
     "sample": (partial(_call, sample), "Draw images from a trained model."),
     "evaluate": (partial(_call, evaluate), "Measure the samples of a trained model."),
     "compare": (partial(_call, compare), "Set evaluated runs side by side."),
+    "bench": (partial(_call, bench), "Measure training steps: speed, ceilings, memory."),
     "data list": (partial(_call, data_list), "List the data sets."),
     "data fetch": (partial(_call, data_fetch), "Download a data set."),
     "data show": (partial(_call, data_show), "Save a picture of a data set."),

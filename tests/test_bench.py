@@ -1,7 +1,9 @@
 """What a step costs, how long it takes, and what the device could do."""
 
+import json
 import math
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,10 +13,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from genlearn.bench import Ceilings, Cost, CountSteps, Stopwatch, ceilings, cost_of, stopwatch
 from genlearn.bench.cost import Counter
+from genlearn.cli import main
 from genlearn.data import Batches, load
+from genlearn.errors import RunError
 from genlearn.models import VAE
 from genlearn.nets import PixelSizes, RowLSTM
-from genlearn.recipes import gan
+from genlearn.recipes import RECIPES, bench, bench_command, gan
+from genlearn.recipes.pixel_settings import MODELS
 from genlearn.training import Objective, fit
 
 
@@ -348,3 +353,133 @@ def test_ceilings_are_measured_in_the_precision_asked_for(monkeypatch, precision
 def test_an_unknown_precision_is_refused():
     with pytest.raises(ValueError, match="fp32 or bf16, got 'fp16'"):
         ceilings.measure_ceilings("cpu", "fp16")
+
+
+# --- the command --------------------------------------------------------------
+
+TINY_DIGITS = [
+    "--steps",
+    "3",
+    "--seconds",
+    "0.1",
+    "--batch-size",
+    "4",
+    "--device",
+    "cpu",
+    "--threads",
+    "1",
+]
+
+
+def test_every_recipe_and_every_model_of_pixels_is_measured_unless_some_are_named():
+    names = [job.name for job in bench.jobs(device="cpu")]
+    assert names == ["vae", "vqvae", "gan", *MODELS]
+    assert {job.recipe for job in bench.jobs(["pixel"])} == {"pixel"}
+    assert [job.name for job in bench.jobs(["row-lstm", "vae", "pixel"])][:2] == ["row-lstm", "vae"]
+    assert len(bench.jobs(["row-lstm", "vae", "pixel"])) == 1 + len(MODELS)
+    assert [job.config.batch_size for job in bench.jobs(["gan"], batch_size=7)] == [7]
+    # There is no GAN and no VQ-VAE for faces: by default they are left out, by name refused.
+    assert {job.recipe for job in bench.jobs(data="faces")} == {"vae", "pixel"}
+    with pytest.raises(RunError, match="no settings for 'faces'"):
+        bench.jobs(["vae", "gan"], data="faces")
+    with pytest.raises(RunError, match="no recipe or model 'vea'; there are: vae, vqvae, gan"):
+        bench.jobs(["vea"])
+
+
+@pytest.fixture
+def quick_ceilings(monkeypatch):
+    """A device of 10 GFLOP/s and 5 GB/s."""
+    monkeypatch.setattr(bench, "measure_ceilings", lambda *_: Ceilings(1e10, 5e9))
+
+
+def test_a_row_holds_what_was_measured_and_what_follows_from_it(quick_ceilings):
+    work = bench.jobs(["gan"], batch_size=4, device="cpu", threads=1)
+    (content,) = bench.measured(work, steps=8, fresh=False)
+    (row,) = content["rows"]
+    assert row["images_a_step"] == 8  # a batch for each player
+    assert row["steps"] % 8 == 0
+    assert row["warm_up"] % 8 == 0
+    assert row["images_a_second"] == pytest.approx(8 / row["seconds_a_step"])
+    assert row["flops_a_second"] == pytest.approx(row["flops_a_step"] / row["seconds_a_step"])
+    assert row["share_of_product"] == pytest.approx(row["flops_a_second"] / 1e10)
+    assert row["share_of_copy"] == pytest.approx(row["bytes_a_step"] / row["seconds_a_step"] / 5e9)
+    assert row["intensity"] == pytest.approx(row["flops_a_step"] / row["bytes_a_step"])
+    assert row["bound"] == ("compute" if row["intensity"] > 2 else "memory")
+    assert row["share_of_bound"] == pytest.approx(
+        max(row["share_of_product"], row["share_of_copy"])
+    )
+    assert row["not_counted"] == []
+    players = gan.build(work[0].config, (1, 8, 8), 17).model.players.values()
+    assert row["parameters"] == sum(p.numel() for player in players for p in player.parameters())
+    json.dumps(content)
+
+
+def test_shares_are_of_the_highest_ceilings_that_were_seen(monkeypatch):
+    seen = iter([Ceilings(1e10, 5e9), Ceilings(2e10, 4e9)])
+    monkeypatch.setattr(bench, "measure_ceilings", lambda *_: next(seen))
+    work = bench.jobs(["vae", "pixel-lstm"], batch_size=4, device="cpu", threads=1)
+    *_, content = bench.measured(work, steps=3, fresh=False)
+    assert content["ceilings"] == {"fp32": {"flops": 2e10, "bytes": 5e9}}
+    for row in content["rows"]:
+        assert row["share_of_product"] == pytest.approx(row["flops_a_second"] / 2e10)
+
+
+def test_a_model_without_memory_is_named_and_the_others_are_measured(monkeypatch, quick_ceilings):
+    def no_memory(*_):
+        raise torch.OutOfMemoryError("out of\nmemory")
+
+    monkeypatch.setattr(RECIPES["gan"], "build", no_memory)
+    work = bench.jobs(["gan", "vae"], batch_size=4, device="cpu", threads=1)
+    *_, content = bench.measured(work, steps=3, fresh=False)
+    assert content["not_measured"] == {"gan": "out of memory"}
+    assert [row["name"] for row in content["rows"]] == ["vae"]
+    assert "gan: not measured: out of memory" in bench_command.table(content)
+
+
+def test_the_command_prints_a_table_and_leaves_its_figures(tmp_path, capsys, monkeypatch):
+    """In a fresh process, as users have it."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["bench", "vae", *TINY_DIGITS]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    content = json.loads((tmp_path / "runs" / "bench" / "bench.json").read_text("utf-8"))
+    assert content["rows"][0]["threads"] == 1
+    assert 0 < content["rows"][0]["memory_before_bytes"] <= content["rows"][0]["peak_memory_bytes"]
+    assert out.splitlines()[:-1] == bench_command.table(content)
+    assert out.splitlines()[-1] == f"figures: {Path('runs/bench/bench.json')}"
+    assert max(map(len, out.splitlines())) <= 100
+
+
+def test_an_interruption_leaves_what_was_measured(tmp_path, capsys, monkeypatch, quick_ceilings):
+    def one_and_no_more(job, *arguments):
+        if job.name == "gan":
+            raise KeyboardInterrupt
+        return bench.measure(job, *arguments)
+
+    monkeypatch.setattr(bench, "_in_fresh_process", one_and_no_more)
+    assert main(["bench", "vae", "gan", *TINY_DIGITS, "--out", str(tmp_path)]) != 0
+    out, err = capsys.readouterr()
+    assert [row["name"] for row in json.loads((tmp_path / "bench.json").read_text())["rows"]] == [
+        "vae"
+    ]
+    assert "\nvae " in out
+    assert err.startswith("genlearn: stopped")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["vea"], "there is no recipe or model 'vea'"),
+        (["--data", "faces", "gan"], "no settings for 'faces'"),
+        (["--seconds", "0"], "--seconds must be above 0 and finite, got 0.0"),
+        (["--steps", "-1"], "--steps must be at least 0, got -1"),
+        (["--batch-size", "0"], "batch_size must be at least 1, got 0"),
+        (["--device", "tpu"], "device 'tpu' is unknown"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(arguments, words, tmp_path, capsys):
+    assert main(["bench", *arguments, "--out", str(tmp_path)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert words in err
+    assert err.count("\n") == 1

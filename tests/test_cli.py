@@ -77,7 +77,7 @@ def test_help_names_every_command(said, arguments):
     assert all(f"genlearn {name} " in text for name in COMMANDS)
     assert set(COMMANDS) == {
         "train vae", "train vqvae", "train gan", "train pixel", "sample", "evaluate", "compare",
-        "data list", "data fetch", "data show",
+        "bench", "data list", "data fetch", "data show",
     }  # fmt: skip
 
 

@@ -105,6 +105,8 @@ class CountSteps(Callback):
     Args:
         steps: to be counted; as many as it takes until the same work comes again.
         skip: steps before, in which a model may prepare itself.
+
+    ``parameters`` is how many numbers all objectives learn.
     """
 
     def __init__(self, steps: int = 1, skip: int = 1) -> None:
@@ -115,6 +117,8 @@ class CountSteps(Callback):
     def start(self, training: Training) -> None:
         """Begin, if no step is to be skipped."""
         self.first = training.step + self.skip
+        learned = {id(p): p.numel() for o in training.objectives for p in o.parameters}
+        self.parameters = sum(learned.values())
         self._next(training)
 
     def after_step(self, training: Training) -> None:
