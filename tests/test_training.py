@@ -13,6 +13,7 @@ from genlearn.errors import TrainingError
 from genlearn.history import History
 from genlearn.models import VAE
 from genlearn.nets import mlp
+from genlearn.throughput import Throughput
 from genlearn.training import Callback, Objective, Step, Training, evaluating, fit
 
 
@@ -376,12 +377,14 @@ def test_a_device_that_is_not_there_is_refused_in_one_line(batches, name, words)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_the_host_waits_for_the_device_at_log_points_alone():
+@pytest.mark.parametrize("fast", [False, True])
+def test_the_host_waits_for_the_device_at_log_points_alone(fast, tmp_path):
     """PyTorch raises an error at any wait that this mode finds; log points are let through."""
     torch.manual_seed(0)
-    vae = VAE.mlp((1, 8, 8), 17, pixel_features=4, dropout=0.2).cuda()
+    vae = VAE.conv((1, 8, 8), 17, channels=(8, 16), dropout=0.2).cuda()
     images = torch.randint(17, (100, 1, 8, 8), dtype=torch.uint8)
-    optimizer = torch.optim.AdamW(vae.parameters(), 1e-3)
+    optimizer = torch.optim.AdamW(vae.parameters(), 1e-3, fused=fast)
+    settings = {"precision": "bf16", "channels_last": True, "accumulate": 2} if fast else {}
     objective = Objective("vae", lambda step: -vae.elbo(*step.batch).mean(), optimizer)
 
     class Watch(Callback):
@@ -398,7 +401,9 @@ def test_the_host_waits_for_the_device_at_log_points_alone():
             torch.cuda.set_sync_debug_mode("default")
 
     batches = Batches(Split(images, None, 17), 32)
-    fit({"vae": vae}, [objective], batches, 20, log_every=10, clip=1.0, callbacks=[Watch()])
+    callbacks = [Watch(), Throughput(tmp_path, 32, 10)]
+    options = {"log_every": 10, "clip": 1.0, "callbacks": callbacks, **settings}
+    fit({"vae": vae}, [objective], batches, 20, **options)
 
 
 # --- what is refused ---------------------------------------------------------

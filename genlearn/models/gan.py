@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from genlearn import nets
+from genlearn.distributions import at_least_float32
 from genlearn.losses import ADVERSARIAL_LOSSES, AdversarialLoss
 from genlearn.training import Step
 
@@ -143,6 +144,10 @@ class GAN(nn.Module):
         device = next(self.generator.parameters()).device
         return torch.randn(n, self.latent_dim, device=device)
 
+    def generated(self, n: int) -> Tensor:
+        """Make n scaled data of fresh noise, (n, …); float32, whatever the network computes in."""
+        return at_least_float32(self.generator(self.noise(n)))
+
     def scaled(self, x: Tensor) -> Tensor:
         """Bring data into the networks' range; float32, same shape."""
         return x.float() / self.unit if self.levels is None else 2 * x.float() / self._top - 1
@@ -185,10 +190,13 @@ class GAN(nn.Module):
         """
         real = self.scaled(step.batch[0])
         with torch.no_grad():  # the generator does not move now, so its gradient is not needed
-            fake = self.generator(self.noise(len(real)))
+            fake = self.generated(len(real))
         real_logits, fake_logits = self.judge(real, fake)
         loss = self.loss.discriminator(real_logits, fake_logits)
-        terms = {"real_logit": real_logits.mean(), "fake_logit": fake_logits.mean()}
+        terms = {
+            "real_logit": at_least_float32(real_logits).mean(),
+            "fake_logit": at_least_float32(fake_logits).mean(),
+        }
         if penalty is None:
             return {"loss": loss, **terms}
         extra = penalty(self.discriminator, real, fake)
@@ -200,7 +208,7 @@ class GAN(nn.Module):
         Returns:
             One scalar, "loss", which goes down.
         """
-        fake = self.generator(self.noise(len(step.batch[0])))
+        fake = self.generated(len(step.batch[0]))
         if self.augment is not None:
             fake = self.augment(fake)
         return {"loss": self.loss.generator(self.discriminator(fake))}

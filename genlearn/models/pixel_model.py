@@ -11,7 +11,13 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from genlearn import sampling
-from genlearn.distributions import DrawableLikelihood, check_images, level_dtype, likelihood_for
+from genlearn.distributions import (
+    DrawableLikelihood,
+    at_least_float32,
+    check_images,
+    level_dtype,
+    likelihood_for,
+)
 from genlearn.nets import PixelNetwork, PixelSizes
 
 
@@ -124,7 +130,8 @@ class PixelModel(nn.Module):
             label, altered: see :meth:`condition`.
         """
         self._check(x)
-        parameters = self.parameters_of(x, label, altered)
+        # In bf16 there are no odd levels above 256, nor places half-way between levels above 128.
+        parameters = at_least_float32(self.parameters_of(x, label, altered))
         return self.likelihood.distribution(parameters).log_prob(x.to(parameters.dtype))
 
     @torch.inference_mode()
