@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 os.environ["MPLBACKEND"] = "agg"  # before matplotlib is imported: tests open no window
+os.environ["OMP_NUM_THREADS"] = "1"  # for programs that tests start
 
 import pytest
 import safetensors.torch
