@@ -45,6 +45,9 @@ RECIPES = {
 }  # fmt: skip
 """Small models, a second or two each. One writes its checkpoints by the clock."""
 
+LOADED = ["genlearn.cli", "genlearn.viz", "matplotlib.figure", "sklearn.datasets", "torch._dynamo"]
+"""What a run loads, as far as it takes long."""
+
 KINDS = ("SIGKILL", "SIGTERM", "SIGINT", "full disk", "removed folder", "removed checkpoint")
 
 # The folder is made again, unless it disappears just while something is written into it.
@@ -86,7 +89,7 @@ class Command:
 
     def __init__(self, arguments: list[str], log: Path, slow: bool = False) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["genlearn.cli", "sklearn.datasets", "genlearn.viz"])
+        context.set_forkserver_preload(LOADED)
         self.log = log
         self.process: BaseProcess = context.Process(target=_command, args=(arguments, log, slow))
         self.process.start()
