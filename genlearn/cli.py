@@ -16,7 +16,7 @@ from genlearn import __version__, data
 from genlearn.errors import GenlearnError, Interrupted, RunError
 from genlearn.recipes import RECIPES
 from genlearn.recipes.bench_command import bench
-from genlearn.recipes.evaluation import FeatureName, known_head
+from genlearn.recipes.evaluation import FeatureName, known_head, load_model
 from genlearn.signals import sigterm_raises
 
 BAD_INPUT = 2
@@ -52,13 +52,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def sample(run: tyro.conf.Positional[Path], n: int = 64, seed: int = 0, out: Path | None = None):
+def sample(
+    run: tyro.conf.Positional[Path],
+    n: int = 64,
+    seed: int = 0,
+    best: bool = False,
+    out: Path | None = None,
+) -> None:
     """Draw images from a trained model and save them as one PNG.
 
     Args:
         run: folder of the run, for example runs/vae-digits.
         n: number of images.
         seed: another seed gives other images.
+        best: take the weights with the best figure on the validation split, not the newest.
         out: the PNG; by default RUN/samples-seed0.png, with the seed's number.
     """
     from genlearn import viz  # matplotlib is slow to import
@@ -68,11 +75,12 @@ def sample(run: tyro.conf.Positional[Path], n: int = 64, seed: int = 0, out: Pat
     if not 0 <= seed < 2**63:
         raise RunError(f"--seed must be 0 … 2^63 - 1, got {seed}")
     head = known_head(run)
-    recipe = RECIPES[head.recipe]
-    images = recipe.sample(recipe.load(run), n, seed)
-    out = out or run / f"samples-seed{seed}.png"
+    trained, step, _ = load_model(run, best)
+    images = RECIPES[head.recipe].sample(trained, n, seed)
+    out = out or run / f"samples-{'best-' if best else ''}seed{seed}.png"
     viz.save_png(viz.tile(images, head.levels), out)
-    print(f"{n} images: {out}")
+    weights = f" from the best weights, of step {step}" if best else ""
+    print(f"{n} images{weights}: {out}")
 
 
 def evaluate(
@@ -82,6 +90,7 @@ def evaluate(
     weights: Path | None = None,
     seed: int = 0,
     device: str = "auto",
+    best: bool = False,
 ) -> None:
     """Measure the samples of a trained model: evaluation.json and .png in its folder.
 
@@ -95,6 +104,7 @@ def evaluate(
         weights: the weights of Inception-v3, a file that you have; it is never downloaded.
         seed: another seed gives other samples.
         device: auto takes CUDA, then MPS, then the CPU.
+        best: take the weights with the best figure on the validation split, not the newest.
     """
     from genlearn.recipes import evaluation, evaluation_report
 
@@ -106,6 +116,7 @@ def evaluate(
         weights=weights,
         seed=seed,
         device=device,
+        best=best,
         progress=True,
     )
     content = found.content

@@ -1,6 +1,7 @@
 """The command as a user meets it: what it says, and how it refuses."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -216,6 +217,19 @@ def test_samples_are_saved_where_one_asks_and_depend_on_the_seed(said, run):
     with Image.open("deep/a.png") as picture:  # 3 x 3 images of 8 with gaps, enlarged 20 times
         assert picture.size == (26 * 20, 26 * 20)
     assert said("sample", run, "--n", 2) == f"2 images: {run / 'samples-seed0.png'}\n"
+
+
+def test_samples_are_drawn_from_the_best_weights_where_there_are_some(said, refused, run):
+    """This run was validated once, after its last step: its newest weights are the best."""
+    out = run / "samples-best-seed0.png"
+    assert said("sample", run, "--best") == f"64 images from the best weights, of step 4: {out}\n"
+    said("sample", run)
+    assert out.read_bytes() == (run / "samples-seed0.png").read_bytes()
+    shutil.copytree(run, "early")
+    Path("early/history.jsonl").write_text('{"step": 2, "vae/loss": 1.0}\n')
+    assert "there are no best weights yet" in refused("sample", "early", "--best")
+    Path("early/history.jsonl").write_text("cut off")
+    assert "history.jsonl: damaged" in refused("sample", "early", "--best")
 
 
 def test_a_finished_run_can_be_resumed(said, run):

@@ -5,6 +5,7 @@ model could reach, at the same number of images. Figures compare only where data
 numbers of images are the same; :mod:`genlearn.recipes.comparison` sees to that.
 """
 
+import inspect
 import json
 import tempfile
 from pathlib import Path
@@ -38,7 +39,7 @@ from genlearn.recipes.evaluation_figures import (
     likelihood_figures,
 )
 from genlearn.recipes.judge import accuracy, cached_judge, extractor
-from genlearn.recipes.run_folder import Head, read_head, read_result
+from genlearn.recipes.run_folder import Head, read_best, read_head, read_result
 
 FORMAT = 1
 FILE = "evaluation.json"
@@ -66,6 +67,7 @@ def evaluate(
     weights: Path | None = None,
     seed: int = 0,
     device: str = "auto",
+    best: bool = False,
     progress: bool = False,
 ) -> Evaluation:
     """Draw from the model of a finished run, and measure the samples.
@@ -80,6 +82,7 @@ def evaluate(
         weights: of Inception-v3, for its features.
         seed: of the samples.
         device: auto takes CUDA, then MPS, then the CPU.
+        best: take the weights that the validation split chose; see :func:`load_model`.
         progress: show a bar on standard error, if that is a terminal.
 
     Raises:
@@ -88,12 +91,13 @@ def evaluate(
     _check(samples, features, weights, seed)
     target, head = pick_device(device), known_head(run)
     result = read_result(run)
-    likelihood = likelihood_figures(run, result)
     recipe = RECIPES[head.recipe]
     dataset = _dataset(run, head, result)
     if features == "classifier" and dataset.train.labels is None:
         raise RunError(f"{dataset.name} has no labels, so no classifier: add --features pixels")
-    trained = recipe.load(run)
+    trained, step, judged = load_model(run, best)
+    # What result.json says is of the weights that the recipe itself takes.
+    likelihood = likelihood_figures(run, result) if judged else None
     for network in _networks(trained):
         network.to(target)
     samples = samples or min(MOST, len(dataset.train))
@@ -139,6 +143,7 @@ def evaluate(
         "shape": list(head.shape),
         "levels": head.levels,
         "features": {"name": chosen.name, "count": real.test.shape[1], **facts},
+        "best_step": step,
         "samples": samples,
         "seed": seed,
         "seed_of_all_else": 0,
@@ -209,6 +214,27 @@ def known_head(run: Path) -> Head:
     if head.recipe not in RECIPES:
         raise RunError(f"{run}: made by {head.recipe!r}, which this version does not know")
     return head
+
+
+def load_model(run: Path, best: bool) -> tuple[Any, int | None, bool]:
+    """Load what a recipe loads, with its newest or with its best weights.
+
+    Returns three values: the model or models; the step of the best weights, None for others;
+    whether these weights are those that the recipe judged at the end of the run.
+
+    Raises:
+        RunError: if there are no best weights.
+    """
+    recipe = RECIPES[known_head(run).recipe]
+    if not best:
+        return recipe.load(run), None, True
+    if not hasattr(recipe, "BEST"):
+        raise RunError(
+            f"{run}: recipe {recipe.NAME} has no figure to choose the best weights by: leave --best"
+        )
+    step, _ = read_best(run, recipe.BEST)
+    judged = inspect.signature(recipe.load).parameters["best"].default
+    return recipe.load(run, best=True), step, judged
 
 
 def weights_checksum(run: Path) -> str | None:

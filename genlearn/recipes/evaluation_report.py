@@ -88,8 +88,10 @@ def notes(columns: Columns, content: dict[str, Any]) -> list[str]:
 
 def heading(content: dict[str, Any]) -> str:
     """Say in a line what was compared with what."""
+    step = content.get("best_step")  # which earlier versions did not say
+    best = f", best weights of step {step}" if step is not None else ""
     return (
-        f"{content['samples']:,} samples (seed {content['seed']}) and "
+        f"{content['samples']:,} samples (seed {content['seed']}{best}) and "
         f"{content['training_images_as_samples']:,} training images, against "
         f"{content['test_images']:,} test images of {content['data']}"
     )

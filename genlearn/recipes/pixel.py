@@ -10,19 +10,18 @@ import torch
 from torch import Tensor
 
 from genlearn import data, models
-from genlearn.callbacks import Average, KeepBest
+from genlearn.callbacks import Average
 from genlearn.devices import state_put_back
 from genlearn.errors import RunError
 from genlearn.history import History
 from genlearn.metrics import Estimate, mean_log_prob, mean_over
 from genlearn.models import PixelModel
 from genlearn.recipes.pixel_settings import MODELS, Config, config
-from genlearn.recipes.run_folder import read_config, read_head
+from genlearn.recipes.run_folder import load_newest, read_config, read_head
 from genlearn.recipes.whole_run import (
     descend,
     drawn,
     estimate_figures,
-    load_newest,
     pixel_likelihood,
     validation,
     whole_run,
@@ -30,8 +29,10 @@ from genlearn.recipes.whole_run import (
 from genlearn.training import Callback
 
 NAME = "pixel"
+BEST = "valid/loss"  # the figure by which the best weights are chosen
 
 __all__ = [
+    "BEST",
     "MODELS",
     "NAME",
     "Config",
@@ -104,8 +105,7 @@ def train(
 
     choose = (
         Average(model, average, config.average),
-        *validation(config, validate, "valid/loss"),
-        KeepBest(average, best, "valid/loss"),
+        *validation(config, validate, BEST, average, best),
     )
     return descend(
         NAME,
@@ -182,16 +182,20 @@ def summary(result: dict[str, Any]) -> list[str]:
     return lines
 
 
-def load(folder: Path) -> PixelModel:
+def load(folder: Path, *, best: bool = True) -> PixelModel:
     """Return the model of a run that the validation split chose, as of its newest checkpoint.
+
+    Args:
+        folder: of the run.
+        best: without it, the newest moving average of the weights.
 
     Raises:
         GenlearnError: if there is no such run, or its files are damaged.
     """
     head = read_head(folder)
-    best = build(read_config(folder, Config), head.shape, head.levels).best
-    load_newest(best, folder, "best")
-    return best
+    model = build(read_config(folder, Config), head.shape, head.levels).best
+    load_newest(model, folder, "best" if best else "average")
+    return model
 
 
 def sample(model: PixelModel, n: int, seed: int, *, progress: bool = False) -> Tensor:

@@ -1,7 +1,8 @@
 """The folder of a run: what was asked, what came out, and what is needed to go on.
 
 config.toml           the settings with which the run was begun, by which the model can be built
-checkpoint-002000/    weights and state of the training; the newest are kept
+checkpoint-002000/    weights and state of the training, and the weights that were best by then,
+                      where a validation figure chooses them; the newest checkpoints are kept
 history.jsonl         what was logged, one row a line; as of the newest checkpoint
 result.json           the figures at the end
 samples.png           images drawn from the trained model
@@ -22,12 +23,14 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import torch
+from torch import nn
 
 import genlearn
-from genlearn.checkpoints import newest_checkpoint
+from genlearn.checkpoints import load_weights, newest_checkpoint
 from genlearn.devices import cpu_name, device_name
 from genlearn.errors import RunError
 from genlearn.files import claimed, written_whole
+from genlearn.history import History
 
 Config = TypeVar("Config")  # a frozen dataclass of plain values
 
@@ -126,6 +129,38 @@ def read_config(folder: Path, kind: type[Config]) -> Config:
         if type(settings[name]) not in accepted:
             raise RunError(f"{file}: {name} = {settings[name]!r} is damaged; train anew")
     return kind(**settings)
+
+
+def load_newest(model: nn.Module, folder: Path, name: str) -> None:
+    """Load the weights of the newest checkpoint of a run, and leave training mode.
+
+    Raises:
+        GenlearnError: if there is none, or it is damaged.
+    """
+    newest = newest_checkpoint(folder)
+    if newest is None:
+        raise RunError(f"{folder}: the run has no checkpoint yet")
+    load_weights(model, newest / f"{name}.safetensors")
+    model.eval()
+
+
+def read_best(folder: Path, figure: str) -> tuple[int, float]:
+    """Return step and value at which a figure of a run was lowest, up to its newest checkpoint.
+
+    Raises:
+        RunError: if it was not logged yet, or history.jsonl is missing or damaged.
+    """
+    file = folder / "history.jsonl"
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+        return History(json.loads(line) for line in lines).lowest(figure)
+    except (FileNotFoundError, KeyError):
+        raise RunError(
+            f"{folder}: there are no best weights yet, for {figure} was not logged; go on with "
+            "the run, or leave --best"
+        ) from None
+    except (OSError, ValueError, TypeError) as error:
+        raise RunError(f"{file}: damaged ({error}); resume the run to write it anew") from None
 
 
 def write_result(

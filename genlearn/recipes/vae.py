@@ -1,5 +1,6 @@
 """Train a VAE: settings that work, and the run from data to samples."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from genlearn.history import History
 from genlearn.losses import beta_vae_loss, warm_up
 from genlearn.metrics import log_likelihood, mean_elbo
 from genlearn.models import VAE
-from genlearn.recipes.run_folder import read_config, read_head
+from genlearn.recipes.run_folder import load_newest, read_config, read_head
 from genlearn.recipes.vae_settings import Config, config
 from genlearn.recipes.whole_run import (
     bound_figures,
@@ -20,7 +21,6 @@ from genlearn.recipes.whole_run import (
     drawn,
     estimate_figures,
     in_parts,
-    load_newest,
     pixel_likelihood,
     validation,
     whole_run,
@@ -28,8 +28,9 @@ from genlearn.recipes.whole_run import (
 from genlearn.training import Callback
 
 NAME = "vae"
+BEST = "valid/loss"  # the figure by which the best weights are chosen
 
-__all__ = ["NAME", "Config", "build", "config", "load", "run", "sample", "summary", "train"]
+__all__ = ["BEST", "NAME", "Config", "build", "config", "load", "run", "sample", "summary", "train"]
 
 
 def build(config: Config, shape: tuple[int, int, int], levels: int) -> VAE:
@@ -75,9 +76,18 @@ def train(
     def validate() -> dict[str, float]:
         return {"valid/loss": -mean_elbo(model, dataset.valid, repeats=1).mean}
 
-    callbacks = (*validation(config, validate, "valid/loss"), *callbacks)
-    networks = (model.encoder, model.decoder)
-    return descend(NAME, config, dataset, model, loss, callbacks, networks=networks)
+    best = copy.deepcopy(model)
+    callbacks = (*validation(config, validate, BEST, model, best), *callbacks)
+    return descend(
+        NAME,
+        config,
+        dataset,
+        model,
+        loss,
+        callbacks,
+        networks=(model.encoder, model.decoder),
+        averages={"best": best},
+    )
 
 
 def run(
@@ -143,15 +153,19 @@ def summary(result: dict[str, Any]) -> list[str]:
     return lines
 
 
-def load(folder: Path) -> VAE:
+def load(folder: Path, *, best: bool = False) -> VAE:
     """Return the model of a run, with the weights of its newest checkpoint.
+
+    Args:
+        folder: of the run.
+        best: take those that had the lowest bound on the validation split, up to this checkpoint.
 
     Raises:
         GenlearnError: if there is no such run, or its files are damaged.
     """
     head = read_head(folder)
     model = build(read_config(folder, Config), head.shape, head.levels)
-    load_newest(model, folder, NAME)
+    load_newest(model, folder, "best" if best else NAME)
     return model
 
 

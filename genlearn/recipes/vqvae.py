@@ -19,7 +19,7 @@ from genlearn.metrics import mean_over
 from genlearn.models import VQVAE, CodePrior, IndependentPrior, PixelPrior
 from genlearn.nets import perplexity
 from genlearn.recipes.pixel_prior import train_prior, untrained_prior
-from genlearn.recipes.run_folder import read_config, read_head
+from genlearn.recipes.run_folder import load_newest, read_config, read_head
 from genlearn.recipes.settings import Profiles, Settings, choose
 from genlearn.recipes.whole_run import (
     bound_figures,
@@ -27,7 +27,6 @@ from genlearn.recipes.whole_run import (
     descend,
     drawn,
     in_parts,
-    load_newest,
     pixel_likelihood,
     validation,
     whole_run,

@@ -12,10 +12,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from genlearn import data, distributions
-from genlearn.callbacks import Checkpoint, Evaluate, Progress, SampleGrid, StopEarly
-from genlearn.checkpoints import load_weights, newest_checkpoint
+from genlearn.callbacks import Checkpoint, Evaluate, KeepBest, Progress, SampleGrid, StopEarly
 from genlearn.devices import default_generators, pick_device, state_put_back
-from genlearn.errors import RunError
 from genlearn.history import History
 from genlearn.metrics import Estimate, bits_per_dim
 from genlearn.recipes.run_folder import (
@@ -176,16 +174,23 @@ def fit_options(config: Settings, networks: Sequence[nn.Module]) -> dict[str, An
 
 
 def validation(
-    config: Settings, function: Callable[[], dict[str, float]], figure: str
+    config: Settings,
+    function: Callable[[], dict[str, float]],
+    figure: str,
+    *keep: nn.Module,
 ) -> list[Callback]:
-    """Return what evaluates the validation split, and ends early where the settings ask for it.
+    """Return what evaluates the validation split, and what follows from it.
 
     Args:
-        config: the settings.
+        config: the settings; they may ask for an early end.
         function: see :class:`genlearn.callbacks.Evaluate`.
         figure: among what it gives, the one to be patient with.
+        keep: source and best, where the best weights are kept: see
+            :class:`genlearn.callbacks.KeepBest`.
     """
     callbacks: list[Callback] = [Evaluate(function, config.evaluate_every)]
+    if keep:
+        callbacks.append(KeepBest(*keep, figure))
     if config.patience:
         callbacks.append(StopEarly(figure, config.patience))
     return callbacks
@@ -249,19 +254,6 @@ def estimate_figures(estimate: Estimate, model: nn.Module) -> dict[str, float]:
         "bits_per_dim": round(bits_per_dim(estimate.mean, model), 4),
         "images": estimate.images,
     }
-
-
-def load_newest(model: nn.Module, folder: Path, name: str) -> None:
-    """Load the weights of the newest checkpoint of a run, and leave training mode.
-
-    Raises:
-        GenlearnError: if there is none, or it is damaged.
-    """
-    newest = newest_checkpoint(folder)
-    if newest is None:
-        raise RunError(f"{folder}: the run has no checkpoint yet")
-    load_weights(model, newest / f"{name}.safetensors")
-    model.eval()
 
 
 def drawn(draw: Callable[[], Tensor], seed: int, device: torch.device) -> Tensor:

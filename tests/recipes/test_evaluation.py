@@ -238,6 +238,25 @@ def test_a_model_of_every_recipe_is_evaluated(untrained, name):
     assert max(map(len, lines)) <= 100
 
 
+@pytest.mark.parametrize(("name", "likelihood"), [("vae", None), ("pixel", "exact")])
+def test_the_likelihood_of_other_weights_is_not_that_of_the_best(untrained, name, likelihood):
+    """The recipe pixel itself judges the best ones; a run of a VAE says what its newest come to."""
+    run = untrained(name)
+    (run / "history.jsonl").write_text('{"step": 1, "valid/loss": 2.0}\n')
+    weights = next(run.glob("*/*.safetensors")).read_bytes()
+    (run / "checkpoint-000001" / "best.safetensors").write_bytes(weights)
+    content = evaluate(run, samples=20, features="pixels", best=True).content
+    assert content["best_step"] == 1
+    assert (content["likelihood"] or {}).get("kind") == likelihood
+    assert "(seed 0, best weights of step 1)" in heading(content)
+
+
+@pytest.mark.parametrize("name", ["gan", "vqvae"])
+def test_a_recipe_without_a_figure_to_choose_by_has_no_best_weights(untrained, name):
+    with pytest.raises(RunError, match=f"{name} has no figure to choose the best weights by"):
+        evaluate(untrained(name), samples=20, best=True)
+
+
 def test_what_identifies_the_figures_is_kept(untrained):
     run = untrained("vae")
     content = evaluate(run, samples=20).content

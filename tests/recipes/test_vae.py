@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 
 from genlearn import data, distributions
 from genlearn.errors import RunError
-from genlearn.metrics import log_likelihood, mean_elbo
+from genlearn.metrics import Estimate, log_likelihood, mean_elbo
 from genlearn.recipes import vae, whole_run
 
 TINY = vae.Config(
@@ -28,6 +29,7 @@ def run(tmp_path_factory) -> Path:
 
 def test_a_run_leaves_these_files(run, contents):
     assert sorted(contents(run)) == [
+        "checkpoint-000012/best.safetensors",
         "checkpoint-000012/state.pt",
         "checkpoint-000012/vae.safetensors",
         "config.toml",
@@ -45,6 +47,20 @@ def test_two_runs_give_equal_bytes_in_every_file(run, tmp_path, contents):
     torch.rand(3)  # what was drawn before must not matter
     vae.run(TINY, tmp_path / "second")
     assert contents(tmp_path / "second") == contents(run)
+
+
+def test_the_weights_with_the_best_bound_are_kept(tmp_path, monkeypatch):
+    """Where the bound falls from the first evaluation on, they are those of its step."""
+    bounds = iter([-1.0, -2.0])
+    with monkeypatch.context() as patch:
+        worse = lambda *_, **__: Estimate(next(bounds, -3.0), 0.0, 1)
+        patch.setattr(vae, "mean_elbo", worse)
+        vae.run(replace(TINY, checkpoint_every=6, keep=2), tmp_path)
+    weights = torch.nn.utils.parameters_to_vector
+    best, last = (weights(vae.load(tmp_path, best=best).parameters()) for best in (True, False))
+    assert not torch.equal(best, last)
+    shutil.rmtree(tmp_path / "checkpoint-000012")
+    assert torch.equal(best, weights(vae.load(tmp_path).parameters()))
 
 
 def test_another_seed_gives_another_model(run, tmp_path):
