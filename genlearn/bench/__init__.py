@@ -2,7 +2,7 @@
 
 from genlearn.bench.ceilings import Ceilings, measure_ceilings
 from genlearn.bench.cost import Cost, CountSteps, cost_of
-from genlearn.bench.stopwatch import Stopwatch, Timing, peak_resident
+from genlearn.bench.stopwatch import Stopwatch, Timing
 
 __all__ = [
     "Ceilings",
@@ -12,5 +12,4 @@ __all__ = [
     "Timing",
     "cost_of",
     "measure_ceilings",
-    "peak_resident",
 ]

@@ -1,7 +1,6 @@
-"""How long a training step takes, and how much memory the training takes."""
+"""How long a training step takes."""
 
 import statistics
-import sys
 import time
 from typing import NamedTuple
 
@@ -48,8 +47,8 @@ class Timing(NamedTuple):
 class Stopwatch(Callback):
     """Time steps in blocks, after a warm-up, and stop the training; put it last.
 
-    The host waits for the device before the first block and after the last, not in between: there
-    events mark the blocks on CUDA.
+    The host waits for the device before the first block and after the last, not in between. On
+    CUDA events mark the blocks, and ``torch.cuda.max_memory_allocated`` begins anew with the first.
 
     Args:
         seconds: to be spent on the blocks, about; no fewer than three blocks are timed.
@@ -70,8 +69,6 @@ class Stopwatch(Callback):
         self.limit, self.period, self.fixed, self.images = seconds, period, steps, images
         self.device = torch.device(device)
         self.timing: Timing | None = None
-        self.memory = 0
-        """Most memory that the device gave out while the blocks were timed, bytes; CUDA alone."""
 
     def start(self, training: Training) -> None:
         """Begin to warm up."""
@@ -120,19 +117,8 @@ class Stopwatch(Callback):
         pairs = list(zip(self.marks, self.marks[1:], strict=False))
         if self.device.type == "cuda":
             seconds = [begin.elapsed_time(end) / 1000 for begin, end in pairs]
-            self.memory = torch.cuda.max_memory_allocated(self.device)
         else:
             seconds = [end - begin for begin, end in pairs]
         draws = (training.draws - self.draws) // self.blocks
         self.timing = Timing(tuple(seconds), self.size, draws * self.images, self.warm_up)
         training.stopped = "timed"
-
-
-def peak_resident() -> int:
-    """Return the most memory that this process has had since it began, bytes; 0 if not known."""
-    try:
-        import resource  # not on Windows
-    except ImportError:
-        return 0
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024

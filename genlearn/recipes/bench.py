@@ -5,6 +5,7 @@ in each of these, right behind the steps; those of the table are the highest tha
 """
 
 import json
+import math
 import os
 import pickle
 import platform
@@ -21,13 +22,16 @@ from tqdm import tqdm
 
 import genlearn
 from genlearn import data
-from genlearn.bench import Ceilings, Cost, CountSteps, Stopwatch, measure_ceilings, peak_resident
-from genlearn.devices import pick_device
+from genlearn.bench import Ceilings, Cost, CountSteps, Stopwatch, measure_ceilings
+from genlearn.devices import cpu_name, device_name, pick_device
 from genlearn.errors import GenlearnError, RunError
 from genlearn.recipes import RECIPES
 from genlearn.recipes.pixel_settings import MODELS
 from genlearn.recipes.run_folder import source_commit
 from genlearn.recipes.settings import Settings
+from genlearn.recipes.whole_run import chosen_speed
+from genlearn.speed import check_compiler, peak_memory
+from genlearn.training import Callback
 
 FORMAT = 1
 FILE = "bench.json"
@@ -97,23 +101,33 @@ def measure(job: Job, seconds: float = 3.0, steps: int = 0) -> dict[str, Any]:
         What a row of bench.json holds, but for what needs the ceilings of all rows.
     """
     recipe, device = RECIPES[job.recipe], pick_device(job.config.device)
-    config = replace(job.config, steps=ENDLESS, evaluate_every=ENDLESS, device=str(device))
-    torch.set_num_threads(config.threads)
-    dataset = data.load(config.data)
-    period, before = _period(config), peak_resident()
-    watch = Stopwatch(seconds, period, steps, config.batch_size, device)
-    recipe.train(config, dataset, recipe.build(config, dataset.shape, dataset.levels), (watch,))
-    memory = watch.memory if device.type == "cuda" else peak_resident()
-    count, timing = CountSteps(period, skip=period), watch.timing
-    recipe.train(config, dataset, recipe.build(config, dataset.shape, dataset.levels), (count,))
+    config = replace(job.config, steps=ENDLESS, evaluate_every=ENDLESS, patience=0)
+    dataset, period = data.load(config.data), _period(config)
+    if config.compile:
+        check_compiler(device)
+    before = peak_memory(device)
+
+    def train(config: Settings, watcher: Callback) -> None:
+        model = recipe.build(config, dataset.shape, dataset.levels)
+        recipe.train(config, dataset, model, (watcher,))
+
+    # What is compiled cannot be counted. The work says how many threads there are.
+    train(replace(config, compile=False), count := CountSteps(period, skip=period))
     cost = count.cost()
-    ceilings = measure_ceilings(str(device), config.precision, min(0.5, seconds / 6))
+    speed = chosen_speed(config, device, cost.flops)
+    torch.set_num_threads(speed.threads)
+    train(config, watch := Stopwatch(seconds, period, steps, config.batch_size, device))
+    timing, memory = watch.timing, peak_memory(device)
+    ceilings = measure_ceilings(str(device), speed.precision, min(0.5, seconds / 6))
     low, high = timing.quartiles
     return {
         "name": job.name,
         "recipe": job.recipe,
-        "precision": config.precision,
-        "threads": torch.get_num_threads(),
+        "speed": str(speed),
+        "precision": speed.precision,
+        "channels_last": speed.channels_last,
+        "compile": speed.compile,
+        "threads": speed.threads,
         "batch_size": config.batch_size,
         "parameters": count.parameters,
         "warm_up": timing.warm_up,
@@ -127,10 +141,10 @@ def measure(job: Job, seconds: float = 3.0, steps: int = 0) -> dict[str, Any]:
         "flops_a_step": cost.flops,
         "bytes_a_step": cost.bytes,
         "not_counted": list(cost.unknown),
-        "peak_memory_bytes": memory,
-        "memory_before_bytes": 0 if device.type == "cuda" else before,
+        "peak_memory_mb": _number(memory),
+        "memory_before_mb": _number(before),
         "ceilings": ceilings._asdict(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "device": device_name(device),
     }
 
 
@@ -174,7 +188,11 @@ def measured(
             "date": datetime.now(UTC).strftime("%Y-%m-%d"),
             "seconds": round(time.perf_counter() - began, 1),
             "device": rows[0]["device"] if rows else "",
-            "machine": {"cores": os.cpu_count(), "system": platform.system()},
+            "machine": {
+                "cpu": cpu_name(),
+                "cores": os.cpu_count(),
+                "system": platform.system(),
+            },
             "versions": {
                 "genlearn": genlearn.__version__,
                 "python": platform.python_version(),
@@ -210,6 +228,11 @@ def _finished(row: dict[str, Any], ceilings: Ceilings) -> dict[str, Any]:
         "bound": ceilings.bound(cost),
         "share_of_bound": ceilings.least_seconds(cost) / seconds,
     }
+
+
+def _number(value: float) -> float | None:
+    """None for nan, which JSON does not know."""
+    return None if math.isnan(value) else round(value, 1)
 
 
 def _period(config: Settings) -> int:

@@ -11,10 +11,9 @@ from genlearn.errors import RunError
 from genlearn.files import written_whole
 from genlearn.recipes.bench import FILE, jobs, measured
 
-MIB = 2**20
 HEAD = (
     "", "steps/s", "±", "images/s", "MFLOP", "GFLOP/s", "product", "FLOP/B", "bound", "reached",
-    "MiB",
+    "MB",
 )  # fmt: skip
 NOTES = """\
 steps/s: median over blocks, ± half the distance of their quartiles. images/s: drawn from the data,
@@ -101,7 +100,7 @@ def table(content: dict[str, Any]) -> list[str]:
                 f"{row['intensity']:.1f}",
                 row["bound"],
                 f"{row['share_of_bound']:.0%}",
-                _number(row["peak_memory_bytes"] / MIB),
+                _number(row["peak_memory_mb"]),
             ]
         )
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -139,18 +138,19 @@ def _head(content: dict[str, Any]) -> list[str]:
 
 
 def _memory(content: dict[str, Any]) -> list[str]:
-    before = [row["memory_before_bytes"] / MIB for row in content["rows"]]
-    if not any(before):
-        return ["MiB: most that tensors on the device took."]
-    most = _number(max(before))
+    if content["device"] not in ("cpu", "mps"):
+        return ["MB: the most that tensors on the device took."]
+    before = max((row["memory_before_mb"] or 0 for row in content["rows"]), default=0)
     return [
-        "MiB: most memory of a process of its own; with Python, PyTorch and the data, before the",
-        f"model was built, it had {most}.",
+        "MB: the most memory of a process of its own; before the model was built, with Python,",
+        f"PyTorch and the data, it had {_number(before)}.",
     ]
 
 
-def _number(value: float) -> str:
-    """Three digits, or all before the point."""
+def _number(value: float | None) -> str:
+    """Three digits, or all before the point; - where nothing is known."""
+    if value is None:
+        return "-"
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
