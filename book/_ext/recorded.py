@@ -1,5 +1,6 @@
 """What was measured and recorded: every record, how it was made, and the runs still to come."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import results
 import results_commits
 
 FOLDED = 6  # rows; a longer table is folded
+WIDTH = 40  # columns of a command, less the backslash at its end
 
 
 def benchmarks(root: Path) -> str:
@@ -74,7 +76,13 @@ def _entry(result: results.Result, declared: dict[str, Any]) -> list[str]:
 
 
 def _command(command: str) -> str:
-    return f"```text\n{command}\n```"
+    """Show a command in lines for a narrow screen, which a shell reads as one."""
+    lines = [""]
+    for option in re.split(" (?=--)", command):
+        if lines[-1] and len(lines[-1]) + len(option) > WIDTH:
+            lines.append("   ")
+        lines[-1] += f" {option}" if lines[-1] else option
+    return "\n".join(["```text", " \\\n".join(lines), "```"])
 
 
 def _figures(result: results.Result) -> list[str]:

@@ -28,6 +28,15 @@ def test_the_command_means_settings_of_full_size(row):
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_the_model_can_be_built(row):
+    settings = gpu_runs.settings_of(row.command)
+    recipe = RECIPES[settings.pop("recipe")]
+    values = {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
+    levels = 2 if settings["data"].startswith("binarized") else 256
+    assert recipe.build(recipe.Config(**values), (1, 28, 28), levels)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_a_published_figure_has_its_source(row):
     known = (ROOT / "book" / "references.bib").read_text("utf-8")
     assert (row.published is None) == (not row.source) == (not row.where)
