@@ -99,7 +99,7 @@ def scripts(root: Path, names: list[str]) -> set[str]:
     """Return the scripts that wrote the benchmarks' records among these."""
     files = [root / schema.FOLDER / f"{name}.json" for name in names]
     commands = [json.loads(f.read_text("utf-8"))["command"] for f in files if f.is_file()]
-    return {command.split()[1] for command in commands}
+    return {command.split()[1] for command in commands if command.startswith("python ")}
 
 
 def nearest(

@@ -1,8 +1,8 @@
 """What a recorded result must hold, and what is wrong with one.
 
 ``benchmarks/results/NAME.json`` is written by ``benchmarks/common/record.py``: how it was made,
-then the figures of its script. ``benchmarks/results/runs/NAME.json`` is written by
-``tools/record_run.py``: what the folder of a run says of its making, its figures, its settings.
+then the figures of its script. ``tools/record_run.py`` writes that of ``genlearn bench``, and
+``benchmarks/results/runs/NAME.json``: what a run's folder says of its making, figures, settings.
 """
 
 import datetime
@@ -86,6 +86,7 @@ RUN: dict[str, Any] = {
         "date": DATE,
         "seconds": SECONDS,
         "training_seconds": SECONDS,
+        "speed": TEXT._replace(what="what was switched on to be fast", needed=False),
         "pieces": COUNT._replace(what="how often it was begun or resumed", needed=False),
         "genlearn": TEXT,
         "python": TEXT,
@@ -163,27 +164,26 @@ def leaves(value: Any, where: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _of_benchmark(root: Path, content: dict[str, Any]) -> list[str]:
-    found = []
+    found, sources = [], sorted((root / "benchmarks").rglob("*.py"))
     match shlex.split(content["command"]):
-        case ["python", script, *_] if (
-            script.startswith("benchmarks/") and (root / script).is_file()
-        ):
+        case ["genlearn", "bench", *_]:
+            sources = sorted((root / "genlearn").rglob("bench*.py"))
+        case ["python", script, *_] if root / script in sources:
             pass
         case _:
             found.append(f"command: {content['command']!r} names no script of benchmarks/")
     if content["seconds"] is None and "seconds_note" not in content:
         found.append("seconds: none, and seconds_note does not say why")
-    sources = [path.read_text("utf-8") for path in sorted((root / "benchmarks").rglob("*.py"))]
     figures = [name for name in content if name not in BENCHMARK]
     if not figures:
         found.append("holds no figures")
     found += [
-        f"{name}: no script of benchmarks/ writes it"
+        f"{name}: the command does not write it"
         for name in figures
-        if not any(f'"{name}"' in source for source in sources)
+        if not any(f'"{name}"' in source.read_text("utf-8") for source in sources)
     ]
     rows = content.get("rows", [])
-    seeds = sorted({row["seed"] for row in rows if "seed" in row})
+    seeds = sorted({row["seed"] for row in rows if isinstance(row, dict) and "seed" in row})
     if rows and seeds != content["seeds"]:
         found.append(f"seeds: {content['seeds']}, but those of the rows are {seeds}")
     return found

@@ -100,7 +100,7 @@ BROKEN: list[tuple[str, Change, str]] = [
     ("an inner field is missing", lambda r: r["machine"].pop("cpu"), "machine.cpu: missing"),
     ("a part is missing", lambda r: r.pop("versions"), "versions: missing"),
     ("a part is no part", lambda r: r.update(machine="PC"), "machine.cpu: missing"),
-    ("an unknown field", lambda r: r.update(odds=1), "odds: no script of benchmarks/ writes it"),
+    ("an unknown field", lambda r: r.update(odds=1), "odds: the command does not write it"),
     ("an unknown inner field", lambda r: r["machine"].update(user="x"), "machine.user: unknown"),
     ("no figures", lambda r: r.pop("rows"), "holds no figures"),
     ("no number", lambda r: r.update(seconds="1.5"), "seconds: '1.5' is not what it must be"),
@@ -166,6 +166,16 @@ def test_what_is_no_record_is_found(text, toy):
 @pytest.mark.parametrize("text", ["25/25, 95.1%", "a / b", "and/or", "see https://example.org/x"])
 def test_a_slash_alone_is_no_path(text, toy):
     assert broken_copy(toy, "toy", BENCHMARK, lambda r: r.update(summary=text)) == []
+
+
+def test_a_record_of_the_command_bench_passes(toy):
+    (toy / "genlearn" / "recipes" / "bench.py").write_text('{"ceilings": {}}')
+    command = {"command": "genlearn bench --data digits", "seeds": []}
+    record = {name: value for name, value in BENCHMARK.items() if name != "rows"} | command
+    assert schema.complaints(toy, keep(toy, "bench", record | {"ceilings": {"fp32": 1e11}})) == []
+    assert schema.complaints(toy, keep(toy, "bench", record | {"odds": 1})) == [
+        "odds: the command does not write it"
+    ]
 
 
 # --- Commits, on a toy with a history.
