@@ -184,7 +184,7 @@ def _of_benchmark(root: Path, content: dict[str, Any]) -> list[str]:
     ]
     rows = content.get("rows", [])
     seeds = sorted({row["seed"] for row in rows if isinstance(row, dict) and "seed" in row})
-    if rows and seeds != content["seeds"]:
+    if seeds and seeds != content["seeds"]:
         found.append(f"seeds: {content['seeds']}, but those of the rows are {seeds}")
     return found
 
