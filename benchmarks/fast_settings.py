@@ -7,21 +7,24 @@ by hand         the networks, and nothing else of genlearn: batches, noise, loss
                 written out, in float32 (the folder ``by_hand``)
 plain           the library's losses in a loop by hand, with no fast setting
 one setting     the same, with that alone: "fused" (Adam in one pass over the weights),
-                "channels-last" (the features of a place side by side in memory), "bf16" (networks
-                in bfloat16 by autocast), "compile" (networks compiled in place, but for those that
-                a gradient penalty differentiates twice, which cannot be)
-fit             the library's own loop, with all settings that alone saved at least 2 % of "plain"
+                "channels-last" (the features of a place side by side in memory, for convolutions),
+                "bf16" (networks in bfloat16 by autocast), "compile" (networks compiled in place,
+                but for a critic whose gradient is penalised: it cannot be)
+several         all that alone saved at least 2 %, and these with each of the others added, and
+                with each of themselves left out
+fit             the library's own loop, with the fastest of all these choices
 
-The speed of each is by hand / program: above 1 it is the faster one. On a processor with AMX, whose
-tiles multiply matrices of bfloat16, there is a bar for "fit". On another one figures are reported
-alone. Time is that of the thread on the processor; compiling is left out of it and told apart.
+Speed is the time by hand over the time of a program: above 1 it is the faster one. On a processor
+with AMX, whose tiles multiply matrices of bfloat16, there is a bar for "fit". On another one the
+figures are reported alone. Time is that of the one thread; compiling is left out of it, and told
+apart. Whether what is learned is as good is the question of ``fast_quality.py``.
 """
 
 import argparse
 import os
 import statistics
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from time import perf_counter
 
 import torch
@@ -29,8 +32,6 @@ from common.families import FAMILIES, SWITCHES, Family
 from common.processor import bf16_support
 from common.record import record
 from common.turns import Turns, take_turns
-
-from genlearn.training import fit
 
 BARS = {
     "MLP VAE": 1.5,
@@ -60,7 +61,7 @@ def main() -> None:
             print(in_words(name, numbers[name]), flush=True)
     if settings.only:
         return
-    speed = {name: figures["speed"]["fit"] for name, figures in numbers.items()}
+    speed = {name: figures["fit"]["speed"] for name, figures in numbers.items()}
     each = ", ".join(f"{name} {factor:.2f}" for name, factor in speed.items())
     line = f"fit with fast settings, times as fast as a lean float32 loop by hand: {each}"
     kept = None
@@ -74,56 +75,64 @@ def main() -> None:
 
 
 def measure(make: Callable[[], Family], blocks: int) -> dict:
-    """Train a model plainly, with each setting, and with those that help."""
+    """Time the settings alone, then several of them, then the fastest choice in ``fit``."""
 
     def new() -> Family:
         torch.manual_seed(0)
         return make()
 
-    torch.compiler.reset()  # it compiles one and the same function for a few networks only
-    images, turn = new().images(), new().turn
-    block = TURNS * turn
-    programs = {"by hand": new().by_hand(images), "plain": new().own_loop(images)}
-    programs |= {switch: new().own_loop(images, {switch}) for switch in SWITCHES}
-    began = perf_counter()
-    next(programs["compile"]), next(programs["compile"])
-    compiling = perf_counter() - began
-    times = take_turns(programs, turn, block, blocks)
-    steps = {name: statistics.median(values) / block for name, values in times.items()}
-    compiling -= 2 * steps["compile"]
-    speed = {name: steps["by hand"] / seconds for name, seconds in steps.items()}
-    chosen = [name for name in SWITCHES if steps["plain"] / steps[name] >= WORTH_IT]
+    def timed(*choices: Sequence[str]) -> dict[str, float]:
+        """Speeds over the loop by hand, which takes turns with them."""
+        torch.compiler.reset()  # it compiles one function for a few networks only
+        programs = {"by hand": new().by_hand(images)}
+        programs |= {" + ".join(c) or "plain": new().own_loop(images, c) for c in choices}
+        times = take_turns(programs, turn, TURNS * turn, blocks)
+        return {name: speed(times["by hand"], own) for name, own in times.items()}
 
-    turns = Turns({"by hand": new().by_hand(images)}, turn, block)
-    train(new(), images, chosen, (blocks + 1) * block, turns)
-    together = turns.milliseconds_a_step()
-    speed["fit"] = together["by hand"] / together["fit"]
+    images, turn = new().images(), new().turn
+    switches = [name for name in SWITCHES if name != "channels-last" or new().is_convolutional]
+    seconds_to_compile = first_steps(new().own_loop(images, ("compile",)))
+    alone = timed((), *[(name,) for name in switches])
+    helping = {name for name in switches if alone[name] >= WORTH_IT * alone["plain"]}
+    choices = [helping, *[helping ^ {name} for name in switches]]
+    several = timed(*[tuple(name for name in switches if name in choice) for choice in choices])
+    every = {name: factor for name, factor in (alone | several).items() if name != "by hand"}
+    chosen = max(every, key=every.get)
+
+    torch.compiler.reset()
+    turns = Turns({"by hand": new().by_hand(images)}, turn, TURNS * turn)
+    ours, steps = new(), (blocks + 1) * turns.block
+    options = () if chosen == "plain" else chosen.split(" + ")
+    ours.fit(ours.batches(images), steps, options, [turns])
+    times = turns.seconds()
     return {
-        "speed": {name: round(factor, 3) for name, factor in speed.items()},
-        "fit_settings": chosen,
-        "milliseconds_a_step": {name: round(1000 * seconds, 3) for name, seconds in steps.items()}
-        | {"fit": together["fit"], "by hand beside fit": together["by hand"]},
-        "seconds_to_compile": round(compiling, 1),
+        "speed": every,
+        "fit": {"settings": chosen, "speed": speed(times["by hand"], times["fit"])},
+        "milliseconds_a_step": turns.milliseconds_a_step(),
+        "seconds_to_compile": round(seconds_to_compile, 1),
     }
 
 
-def train(
-    family: Family, images: torch.Tensor, switches: Collection[str], steps: int, *callbacks
-) -> None:
-    """Call ``fit`` with fast settings."""
-    family.prepare(switches)
-    precision = "bf16" if "bf16" in switches else "fp32"
-    options = {"precision": precision, "device": "cpu", "callbacks": callbacks}
-    fit(family.networks, family.objectives(switches), family.batches(images), steps, **options)
+def speed(by_hand: list[float], own: list[float]) -> float:
+    """Median over the blocks of how many times as fast a program is."""
+    return round(statistics.median(b / a for a, b in zip(own, by_hand, strict=True)), 3)
+
+
+def first_steps(program) -> float:
+    """Seconds on the clock of two steps, in which networks are compiled, less those of two more."""
+    marks = [perf_counter()]
+    for _ in range(2):
+        next(program), next(program)
+        marks.append(perf_counter())
+    return (marks[1] - marks[0]) - (marks[2] - marks[1])
 
 
 def in_words(name: str, figures: dict) -> str:
-    speed = {key: value for key, value in figures["speed"].items() if key not in ("by hand", "fit")}
-    each = ", ".join(f"{key} {value:.2f}" for key, value in speed.items())
+    each = ", ".join(f"{key} {value:.2f}" for key, value in figures["speed"].items())
     return (
-        f"{name}: {each}; fit with {' + '.join(figures['fit_settings']) or 'none'} "
-        f"{figures['speed']['fit']:.2f}; {figures['milliseconds_a_step']['by hand']:.1f} ms a step "
-        f"by hand; {figures['seconds_to_compile']:.0f} s to compile"
+        f"{name}: {each}; fit with {figures['fit']['settings']} {figures['fit']['speed']:.2f}; "
+        f"{figures['milliseconds_a_step']['by hand']:.1f} ms a step by hand; "
+        f"{figures['seconds_to_compile']:.0f} s to compile"
     )
 
 

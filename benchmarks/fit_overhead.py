@@ -22,8 +22,6 @@ from common.families import FAMILIES, Family
 from common.record import record
 from common.turns import Turns, compare
 
-from genlearn.training import fit
-
 TURNS = 5  # of a program, whose times are added up to a block
 BAR = 0.03
 
@@ -67,8 +65,7 @@ def measure(make: Callable[[], Family], blocks: int) -> dict:
     }
     turns = Turns(others, ours.turn, TURNS * ours.turn)
     steps = (blocks + 1) * turns.block
-    batches = ours.batches(images)
-    fit(ours.networks, ours.objectives(), batches, steps, device="cpu", callbacks=[turns])
+    ours.fit(ours.batches(images), steps, callbacks=[turns])
     seconds = turns.seconds()
     return {
         "fit_over_own_loop": compare(seconds["fit"], seconds["own loop"]),

@@ -4,11 +4,12 @@ Of each, the library's networks and losses, which ``fit`` is given; and the same
 hand (the folder ``by_hand``).
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import torch
+import torch._dynamo
 from by_hand import gan as gans
 from by_hand import pixelcnn
 from by_hand import vae as vaes
@@ -17,12 +18,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
-from genlearn.data import Batches, Split
+from genlearn.data import Batches, Draws, Split
 from genlearn.distributions import GaussianPixels
 from genlearn.losses import ADVERSARIAL_LOSSES, interpolates, unit_gradient_penalty
 from genlearn.models import GAN, VAE, gated_pixel_cnn
 from genlearn.nets import mlp
-from genlearn.training import Objective, Step
+from genlearn.training import Callback, Objective, Step, fit
 
 SWITCHES = ("fused", "channels-last", "bf16", "compile")
 """What may make training faster: the optimiser's arithmetic in one pass, the features of a place
@@ -50,7 +51,7 @@ class Family:
     batch: int
     networks: dict[str, nn.Module]
     losses: dict[str, Loss]
-    by_hand: Callable[[Tensor], Iterator[None]]
+    by_hand: Callable[[Tensor], Iterator[None]] | None
     adam: tuple = (1e-3,)
     updates: int = 1
     compilable: tuple[nn.Module, ...] = ()
@@ -58,6 +59,12 @@ class Family:
 
     def images(self) -> Tensor:
         return blots(60_000 if self.shape[0] == 1 else 10_000, self.shape, self.levels)
+
+    @property
+    def is_convolutional(self) -> bool:
+        """Whether the order of features in memory matters."""
+        parts = [part for network in self.networks.values() for part in network.modules()]
+        return any(isinstance(part, (nn.Conv2d, nn.ConvTranspose2d)) for part in parts)
 
     def batches(self, images: Tensor) -> Batches:
         return Batches(Split(images, None, self.levels), self.batch)
@@ -80,8 +87,24 @@ class Family:
             for network in self.networks.values():
                 network.to(memory_format=torch.channels_last)
         if "compile" in switches:
-            for network in self.compilable:
-                compile_in_place(network)
+            # PyTorch's compiler passes over a plain Sequential unless it wraps the call.
+            with torch._dynamo.config.patch(wrap_top_frame=True):
+                for network in self.compilable:
+                    network.compile()
+
+    def fit(
+        self,
+        batches: Batches | Draws,
+        steps: int,
+        switches: Collection[str] = (),
+        callbacks: Sequence[Callback] = (),
+        seed: int = 0,
+    ) -> None:
+        """Train with the library's own loop."""
+        self.prepare(switches)
+        precision = "bf16" if "bf16" in switches else "fp32"
+        options = {"precision": precision, "device": "cpu", "callbacks": callbacks, "seed": seed}
+        fit(self.networks, self.objectives(switches), batches, steps, **options)
 
     def own_loop(self, images: Tensor, switches: Collection[str] = ()) -> Iterator[None]:
         """The loop by hand, with the losses of the library; with switches, a faster one."""
@@ -114,7 +137,7 @@ def mlp_vae() -> Family:
     """784-400-20-400-784, black and white."""
     vae = VAE.mlp((1, 28, 28), 2, latent_dim=20, hidden=(400,))
     by_hand = partial(vaes.black_and_white, vae.encoder, vae.decoder, size=128)
-    return _of_images(vae, 128, by_hand, lambda x: -vae.elbo(x).mean(), turn=10)
+    return of_images(vae, 128, lambda x: -vae.elbo(x).mean(), by_hand, turn=10)
 
 
 def conv_vae() -> Family:
@@ -123,20 +146,20 @@ def conv_vae() -> Family:
     sizes = {"latent_dim": 32, "channels": (16, 32)}
     vae = VAE.conv((3, 32, 32), 256, likelihood=pixels, **sizes)
     by_hand = partial(vaes.grey_levels, vae.encoder, vae.decoder, size=32)
-    return _of_images(vae, 32, by_hand, lambda x: -vae.elbo(x).mean(), turn=2)
+    return of_images(vae, 32, lambda x: -vae.elbo(x).mean(), by_hand, turn=2)
 
 
 def pixel_cnn() -> Family:
     """Gated, five layers of 32 features, black and white."""
     model = gated_pixel_cnn((1, 28, 28), 2, features=32, layers=5, head=32)
     by_hand = partial(pixelcnn.black_and_white, model.network, size=16)
-    return _of_images(model, 16, by_hand, lambda x: -model.log_prob(x).mean())
+    return of_images(model, 16, lambda x: -model.log_prob(x).mean(), by_hand)
 
 
 def dcgan() -> Family:
     """Two convolutional players with batch normalisation, 32 x 32 in colour."""
     gan = GAN.dcgan((3, 32, 32), 256, latent_dim=64, channels=(32, 64))
-    return _of_players(gan, (3, 32, 32), 64, turn=2)
+    return of_players(gan, (3, 32, 32), 64, turn=2)
 
 
 def wgan_gp_mlp() -> Family:
@@ -149,7 +172,7 @@ def wgan_gp_mlp() -> Family:
         nn.Flatten(), *mlp((784, 256, 256, 1), activation=nn.ReLU), nn.Flatten(0)
     )
     gan = GAN(generator, critic, 64, loss=ADVERSARIAL_LOSSES["wasserstein"], levels=256)
-    return _of_players(gan, shape, 64, penalty=True)
+    return of_players(gan, shape, 64, penalty=True)
 
 
 def wgan_gp_conv() -> Family:
@@ -157,7 +180,7 @@ def wgan_gp_conv() -> Family:
     shape, pair = (3, 32, 32), ADVERSARIAL_LOSSES["wasserstein"]
     options = {"normalise": ("batch", "none"), "loss": pair}
     gan = GAN.dcgan(shape, 256, latent_dim=64, channels=(32, 64), **options)
-    return _of_players(gan, shape, 32, penalty=True)
+    return of_players(gan, shape, 32, penalty=True)
 
 
 FAMILIES = {
@@ -168,16 +191,6 @@ FAMILIES = {
     "WGAN-GP, conv": wgan_gp_conv,
     "Gated PixelCNN": pixel_cnn,
 }
-
-
-def compile_in_place(network: nn.Module) -> None:
-    """Compile a network whose parameters keep their names.
-
-    ``network.compile()`` leaves a plain Sequential as it is: PyTorch's compiler passes over the
-    frames of torch.nn, and of all others in it there is none. Here is one.
-    """
-    forward = network.forward
-    network.forward = torch.compile(lambda *inputs: forward(*inputs))
 
 
 def blots(count: int, shape: tuple[int, int, int] = (1, 28, 28), levels: int = 2) -> Tensor:
@@ -195,8 +208,12 @@ def blots(count: int, shape: tuple[int, int, int] = (1, 28, 28), levels: int = 2
     return (((smooth - 0.5) * 8).sigmoid() * levels).clamp(0, levels - 1).to(torch.uint8)
 
 
-def _of_images(
-    model: nn.Module, batch: int, by_hand: Callable, loss: Callable[[Tensor], Tensor], turn: int = 1
+def of_images(
+    model: nn.Module,
+    batch: int,
+    loss: Callable[[Tensor], Tensor],
+    by_hand: Callable[[Tensor], Iterator[None]] | None = None,
+    turn: int = 1,
 ) -> Family:
     """A model with one loss."""
     inner = [model.network] if hasattr(model, "network") else [model.encoder, model.decoder]
@@ -212,7 +229,7 @@ def _of_images(
     )
 
 
-def _of_players(
+def of_players(
     gan: GAN, shape: tuple[int, int, int], batch: int, penalty: bool = False, turn: int = 1
 ) -> Family:
     """A pair of players, by WGAN-GP or by the non-saturating loss."""
