@@ -31,8 +31,9 @@ class Progress(Callback):
 
     def start(self, training: Training) -> None:
         """Open the bar."""
-        # disable=None: no bar in a log file, only where someone can watch it move
-        self.bar = tqdm(total=training.steps, unit="step", dynamic_ncols=True, disable=None)
+        # None: no bar in a log file, only where someone can watch it move
+        disable = None if training.group.rank == 0 else True
+        self.bar = tqdm(total=training.steps, unit="step", dynamic_ncols=True, disable=disable)
 
     def after_step(self, training: Training) -> None:
         """Move the bar; in a resumed run the first call covers the steps done before."""
@@ -50,7 +51,8 @@ class Evaluate(Callback):
     """Log figures that cost more than a step, such as a bound on the validation split.
 
     Args:
-        function: gives a dict of numbers; called in evaluation mode and without gradients.
+        function: gives a dict of numbers; called in evaluation mode and without gradients. Of
+            several processes the first calls it, and tells the others.
         every: steps between calls; it is also called after the last step.
     """
 
@@ -61,7 +63,7 @@ class Evaluate(Callback):
         """Call the function when it is time."""
         if _is_time(training, self.every):
             with evaluating(*training.modules.values()):
-                training.history.add(training.step, self.function())
+                training.history.add(training.step, training.group.first(self.function))
 
 
 class Average(Callback):
@@ -172,7 +174,7 @@ class SampleGrid(Callback):
 
     def after_step(self, training: Training) -> None:
         """Write a picture when it is time."""
-        if _is_time(training, self.every):
+        if training.group.rank == 0 and _is_time(training, self.every):
             from genlearn.viz import save_png, tile  # matplotlib is slow to import
 
             with evaluating(*training.modules.values()):
@@ -225,7 +227,8 @@ class Checkpoint(Callback):
         if training.group.rank == 0:
             self.claim.enter_context(claimed(self.folder))
             remove_leftovers(self.folder)
-        if newest := newest_checkpoint(self.folder):
+        # What the first process sees counts for all: not each machine may have the folder.
+        if newest := training.group.first(lambda: newest_checkpoint(self.folder)):
             if not self.resume:  # writing the first new one would remove it
                 raise RunError(
                     f"{newest}: is of an earlier run; resume it or choose another folder"

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,7 @@ import tyro
 
 from genlearn import __version__, data
 from genlearn.errors import GenlearnError, Interrupted, RunError
+from genlearn.processes import devices_here, launch
 from genlearn.recipes import RECIPES
 from genlearn.recipes.bench_command import bench
 from genlearn.recipes.evaluation import FeatureName, known_head, load_model
@@ -210,7 +212,10 @@ def _train(recipe: ModuleType, arguments: list[str], prog: str) -> None:
         """
         words = [recipe.NAME, *(getattr(config, name) for name in models), config.data]
         folder = out or Path("runs") / "-".join(words)
-        result = recipe.run(config, folder, resume=resume, progress=True)
+        config = replace(config, devices=devices_here(config.devices))
+        run = partial(recipe.run, config, folder, resume=resume, progress=True)
+        if (result := launch(run, config.devices, config.device)) is None:
+            return  # the first of several processes says it
         print("\n".join(recipe.summary(result)))
         print(f"samples: {folder / 'samples.png'}")
 

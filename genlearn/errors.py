@@ -41,3 +41,7 @@ class Interrupted(GenlearnError):
 
 class FeatureError(GenlearnError):
     """A network whose features are asked for, or its weights, cannot be used as asked."""
+
+
+class ProcessError(GenlearnError):
+    """Several processes cannot be used as asked, or one ended and the others with it."""

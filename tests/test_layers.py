@@ -39,7 +39,7 @@ MAY_KNOW = {
 }
 BELOW = set(MAY_KNOW)
 MAY_KNOW["recipes"] = {*BELOW, "genlearn"}  # its own version goes into the record of a run
-MAY_KNOW["cli"] = {"recipes", "data", "viz", "signals", "genlearn"}
+MAY_KNOW["cli"] = {"recipes", "data", "viz", "signals", "processes", "genlearn"}
 MAY_KNOW["genlearn"] = BELOW
 
 HEAVY = {

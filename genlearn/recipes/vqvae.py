@@ -17,7 +17,8 @@ from genlearn.files import written_whole
 from genlearn.history import History
 from genlearn.metrics import mean_over
 from genlearn.models import VQVAE, CodePrior, IndependentPrior, PixelPrior
-from genlearn.nets import perplexity
+from genlearn.nets import Codebook, perplexity
+from genlearn.processes import Group, current_group
 from genlearn.recipes.pixel_prior import train_prior, untrained_prior
 from genlearn.recipes.run_folder import load_newest, read_config, read_head
 from genlearn.recipes.settings import Profiles, Settings, choose
@@ -158,6 +159,10 @@ def train(
         used = perplexity(encode(model, dataset.valid), config.codes)
         return {"valid/distortion": distortion.mean, "valid/perplexity": used.item()}
 
+    def after_step() -> None:
+        _see_all_batches(model.codebook, current_group())
+        model.after_step()
+
     return descend(
         NAME,
         config,
@@ -166,8 +171,18 @@ def train(
         loss,
         (*validation(config, validate, "valid/distortion"), *callbacks),
         networks=(model.encoder, model.decoder),
-        after_step=model.after_step,
+        after_step=after_step,
     )
+
+
+def _see_all_batches(codebook: Codebook, group: Group) -> None:
+    """Let the codebooks of several processes move as one that saw the batches of all.
+
+    The dead begin anew at vectors of the last process, as they would at those of the last batch.
+    """
+    if group.rank < group.size - 1:
+        codebook.spare.zero_()
+    group.add([codebook.new_counts, codebook.new_sums, codebook.spare])
 
 
 def encode(model: VQVAE, split: data.Split, batch_size: int = 200) -> Tensor:

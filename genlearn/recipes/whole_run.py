@@ -16,6 +16,7 @@ from genlearn.callbacks import Checkpoint, Evaluate, KeepBest, Progress, SampleG
 from genlearn.devices import default_generators, pick_device, state_put_back
 from genlearn.history import History
 from genlearn.metrics import Estimate, bits_per_dim
+from genlearn.processes import current_group
 from genlearn.recipes.run_folder import (
     Head,
     open_run,
@@ -67,16 +68,16 @@ def whole_run(
     """
     from genlearn import viz  # matplotlib is slow to import
 
-    began, commit = time.perf_counter(), source_commit()
+    began, commit, group = time.perf_counter(), source_commit(), current_group()
     device = pick_device(config.device)  # an error here leaves no folder behind
-    dataset = data.load(config.data)
+    dataset = group.first(lambda: data.load(config.data))  # it may have to be downloaded: once
     if config.compile:
         check_compiler(device)
     speed = chosen_speed(config, device, _work(config, dataset, build, forward))
     torch.set_num_threads(speed.threads)
     head = Head(name, dataset.shape, dataset.levels)
-    open_run(folder, head, config, resume)
-    if progress:
+    group.first(lambda: open_run(folder, head, config, resume))
+    if progress and group.rank == 0:
         print(speed, file=sys.stderr)
     model = build(config, dataset.shape, dataset.levels)
 
@@ -101,18 +102,22 @@ def whole_run(
     history = train(config, dataset, model, tuple(callbacks))
     trained = time.perf_counter()
 
-    result = {"data": config.data, "levels": dataset.levels, **evaluate(model, dataset)}
-    viz.save_png(viz.tile(picture(), dataset.levels), folder / "samples.png")
-    shown = [curve for curve in curves if curve in history.names()]
-    viz.save_figure(viz.curves(history, shown, unit=unit), folder / "curves.png")
-    facts = {
-        "seconds": round(time.perf_counter() - began, 1),
-        "training_seconds": round(trained - began, 1),
-        "commit": commit,  # of the code that ran, not of what lies there by now
-        "speed": str(speed),
-    }
-    write_result(folder, result, facts, device)
-    return result
+    def conclude() -> dict[str, Any]:
+        result = {"data": config.data, "levels": dataset.levels, **evaluate(model, dataset)}
+        viz.save_png(viz.tile(picture(), dataset.levels), folder / "samples.png")
+        shown = [curve for curve in curves if curve in history.names()]
+        viz.save_figure(viz.curves(history, shown, unit=unit), folder / "curves.png")
+        facts = {
+            "seconds": round(time.perf_counter() - began, 1),
+            "training_seconds": round(trained - began, 1),
+            "commit": commit,  # of the code that ran, not of what lies there by now
+            "speed": str(speed),
+            "processes": group.size,
+        }
+        write_result(folder, result, facts, device)
+        return result
+
+    return group.first(conclude)
 
 
 def descend(
@@ -169,6 +174,7 @@ def fit_options(config: Settings, networks: Sequence[nn.Module]) -> dict[str, An
         "channels_last": speed.channels_last,
         "compile": networks if config.compile else (),
         "device": config.device,
+        "group": current_group(),
         "seed": config.seed,
     }
 

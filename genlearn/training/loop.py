@@ -15,7 +15,7 @@ from torch import nn
 from genlearn.data import Batches, Draws, derive_seed
 from genlearn.devices import autocast, default_generators, pick_device, state_put_back
 from genlearn.history import History
-from genlearn.processes import Group
+from genlearn.processes import Group, running_statistics
 from genlearn.speed import channels_last_, check_compiler, compile_
 from genlearn.training.objective import Objective, Step
 from genlearn.training.state import Callback, Lap, Training
@@ -79,6 +79,8 @@ def fit(
         module.to(target).train()
         if channels_last:
             channels_last_(module)
+    group.share([t for m in modules.values() for t in (*m.parameters(), *m.buffers())])
+    statistics = [s for module in modules.values() for s in running_statistics(module)]
     batches = batches.to(target)
     training = Training(modules, objectives, steps, group=group)
     generators = default_generators(target)
@@ -102,7 +104,7 @@ def fit(
             training.record(objective, losses)
             # A gradient belongs to its player: other parameters are left alone.
             (losses["loss"] / accumulate).backward(inputs=objective.parameters)
-        group.average_gradients(objective.parameters)
+        group.average_gradients(objective.parameters, statistics)
         if clip is not None:
             nn.utils.clip_grad_norm_(objective.parameters, clip)
 

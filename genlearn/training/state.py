@@ -110,7 +110,8 @@ class Training:
         tensors = [value for _, _, value in self.pending]
         # Plain numbers were logged from the CPU.
         device = max((value.device for value in tensors), key=lambda device: device.type != "cpu")
-        values = torch.stack([value.to(device) for value in tensors])
+        # In float64: the mean of two processes is exact, as one process alone would have it.
+        values = torch.stack([value.to(device) for value in tensors]).cpu().double()
         self.group.average([values])
         numbers = values.tolist()
         for (name, step, _), number in zip(self.pending, numbers, strict=True):
