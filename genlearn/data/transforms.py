@@ -36,29 +36,49 @@ def affine(
 
     Raises:
         TypeError: if the images are not uint8.
-        ValueError: if a scale is not above 0.
+        ValueError: if a scale is not above 0; of scales on another device than the CPU this is not
+            asked, since the host would have to wait for the answer.
     """
     if images.dtype != torch.uint8:
         raise TypeError(f"images must be uint8 levels, got {images.dtype}")
     n, _, height, width = images.shape
-    like = {"dtype": torch.float32, "device": images.device}
-    radians = torch.as_tensor(angle, **like).expand(n) * (math.pi / 180)
-    scale = torch.as_tensor(scale, **like).expand(n)
-    shift = torch.as_tensor(shift, **like).expand(n, 2)
-    mirror = 1 - 2 * torch.as_tensor(flip, device=images.device).float().expand(n)
-    if not (scale > 0).all():
-        raise ValueError("scale must be above 0")
+    _check_scale(scale)
+    radians = _on_device(angle, images).expand(n) * (math.pi / 180)
+    scale = _on_device(scale, images).expand(n)
+    shift = _on_device(shift, images).expand(n, 2)
+    mirror = 1 - 2 * _on_device(flip, images).expand(n)
 
     # The inverse map, from output to input, in pixels from the centre (x right, y down).
     cos, sin = radians.cos() / scale, radians.sin() / scale
     inverse = torch.stack([cos * mirror, -sin * mirror, sin, cos], dim=1).view(n, 2, 2)
     offset = -(inverse @ shift.unsqueeze(2))
     # PyTorch's grid runs from -1 to 1 along each axis, whatever its length in pixels.
-    half = torch.tensor([width / 2, height / 2], **like)
+    half = _on_device((width / 2, height / 2), images)
     theta = torch.cat([inverse * half / half.unsqueeze(1), offset / half.unsqueeze(1)], dim=2)
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
     moved = F.grid_sample(images.float(), grid, mode="bilinear", align_corners=False)
     return moved.round().to(torch.uint8)
+
+
+def _check_scale(scale: Tensor | float) -> None:
+    if isinstance(scale, Tensor):
+        sound = scale.device.type != "cpu" or bool((scale > 0).all())
+    else:
+        sound = scale > 0
+    if not sound:
+        raise ValueError("scale must be above 0")
+
+
+def _on_device(value: Tensor | float | tuple[float, ...], images: Tensor) -> Tensor:
+    """A number, or several, as float32 where the images are.
+
+    Plain ones are filled in there: the host of a GPU would wait for a tensor that is copied to it.
+    """
+    if isinstance(value, Tensor):
+        return value.to(images.device, torch.float32)
+    if isinstance(value, tuple):
+        return torch.stack([_on_device(one, images) for one in value])
+    return torch.full((), float(value), device=images.device)
 
 
 def random_affine(
