@@ -62,7 +62,8 @@ def _page(root: Path, found: list[results.Result]) -> str:
 def _entry(result: results.Result, declared: dict[str, Any]) -> list[str]:
     lines = [f"### {result.name}", "", result.what, ""]
     if result.summary:
-        lines += [f"**Outcome.** {result.summary}.", ""]
+        outcome = _plain(result.summary).rstrip(".")
+        lines += [f"**Outcome.** {outcome}.", ""]
     lines += _figures(result)
     for made in result.makings:
         lines += [_command(made.command), ""]
@@ -73,6 +74,11 @@ def _entry(result: results.Result, declared: dict[str, Any]) -> list[str]:
             "",
         ]
     return lines
+
+
+def _plain(text: str) -> str:
+    """Keep Markdown from reading anything into a text."""
+    return re.sub(r"([\\`*_$<>\[\]|])", r"\\\1", text)
 
 
 def _command(command: str) -> str:
@@ -95,7 +101,7 @@ def _figures(result: results.Result) -> list[str]:
     )
     table = [f"| {result.of or 'figure'} | {heading} |", "| --- | --- |"]
     table += [
-        f"| {figure.what} | {results.spread(figure)} |"
+        f"| {_plain(figure.what)} | {results.spread(figure)} |"
         for figure in result.figures
     ]
     if len(result.figures) > FOLDED:

@@ -62,6 +62,14 @@ def test_series_are_those_of_records_with_seeds():
     assert all(r.figures for r in results.benchmarks(ROOT) if r.name in results.SERIES)
 
 
+def test_an_outcome_is_shown_as_it_is(monkeypatch):
+    made = results.Making("python x.py", "0123456789ab", "2026-11-22", "here", 1.0, "")
+    odd = results.Result("x", "What.", "a_b costs $5 | <b>*c*</b>.", [], [made], [], "", [])
+    monkeypatch.setattr(results, "benchmarks", lambda root: [odd])
+    says = r"**Outcome.** a\_b costs \$5 \| \<b\>\*c\*\</b\>." + "\n"
+    assert says in recorded.benchmarks(ROOT)
+
+
 @pytest.mark.parametrize(
     ("seconds", "says"), [(3.14, "3.1 s"), (39, "39 s"), (414, "6 min 54 s"), (4350, "1 h 12 min")]
 )
