@@ -222,7 +222,7 @@ def of_images(
         model.levels,
         batch,
         {"model": model},
-        {"model": lambda step: loss(*step.batch)},
+        {"model": lambda step: loss(step.batch[0])},
         by_hand,
         compilable=tuple(inner),
         turn=turn,
