@@ -10,8 +10,8 @@
 # can count first. What a network computes is written in its shapes, and how fast a machine computes
 # can be measured in a minute. The two together tell hours from months, before a bill does.
 #
-# All of it can be learned on a laptop, because the counts are the same everywhere. Nothing in this chapter
-# needs a GPU, and nothing in it pretends to have used one.
+# All of it can be learned on a laptop, because the counts are the same everywhere. Nothing in this
+# chapter needs a GPU, and nothing in it pretends to have used one.
 #
 # After this chapter you can
 #
@@ -201,7 +201,7 @@ print("products: a larger share of the DCGAN's step than of the small VAE's")
 # A profile is read from its largest part. In the DCGAN most of the time goes into convolutions, which is
 # what one pays for. In the small VAE it does not: a large part goes into hundreds of short operations,
 # for each of which Python and PyTorch have to find out what to do. A faster processor for products
-# would hardly help it.
+# would help it little.
 #
 # How much can it help at all? Let a part that takes the share $p$ of the time become $k$ times as fast.
 # The rest takes $1-p$ as before, the part $p/k$:
@@ -217,8 +217,9 @@ print("products: a larger share of the DCGAN's step than of the small VAE's")
 # (sec-scale-count)=
 # ## Counting operations
 #
-# A profile tells what *this* machine did. To know what any machine must do, count. We count a **FLOP** for
-# each addition and each multiplication of two numbers; a product of matrices consists of pairs of both.
+# A profile tells what *this* machine did. To know what any machine must do, count. We count
+# a **FLOP** for each addition and each multiplication of two numbers; a product of matrices
+# consists of pairs of both.
 #
 # **A linear layer** maps $N$ vectors of length $a$ to length $b$. Each of the $Nb$ results is a sum of
 # $a$ products:
@@ -233,8 +234,8 @@ print("products: a larger share of the DCGAN's step than of the small VAE's")
 # ```{math}
 # :label: eq-scale-backward
 # \begin{aligned}
-# \bar X &= \bar Y\,W^\top, & \text{an } N\times b \text{ by a } b\times a \text{ matrix:}\quad & 2Nab,\\
-# \bar W &= X^\top\bar Y, & \text{an } a\times N \text{ by an } N\times b \text{ matrix:}\quad & 2Nab.
+# \bar X &= \bar Y\,W^\top, & (N\times b)\cdot(b\times a)&: & 2Nab,\\
+# \bar W &= X^\top\bar Y, & (a\times N)\cdot(N\times b)&: & 2Nab.
 # \end{aligned}
 # ```
 #
@@ -242,8 +243,9 @@ print("products: a larger share of the DCGAN's step than of the small VAE's")
 # and a training step costs three forward passes. The first layer is the exception: nobody asks for the
 # derivative with respect to the pixels, so $\bar X$ is left out.
 #
-# **A convolution** is a linear layer applied at every place of its output: it takes the $k\times k$ pixels
-# of $C$ channels there, $k^2C$ numbers, to $C'$ channels. With an output of $H'\times W'$ places,
+# **A convolution** is a linear layer applied at every place of its output: it takes the $k\times k$
+# pixels of $C$ channels there, $k^2C$ numbers, to $C'$ channels. With an output of $H'\times W'$
+# places,
 #
 # $$
 # F_\text{conv}=2N\,H'W'\,k^2\,C\,C' ,
@@ -252,15 +254,18 @@ print("products: a larger share of the DCGAN's step than of the small VAE's")
 # where pixels of the padding count like others. A transposed convolution spreads each pixel of its
 # *input* over $k\times k$ places: the same formula with the input's height and width.
 #
-# **A causal convolution** has zeros for the pixels that are not yet drawn. With one channel an odd kernel
-# sees $(k^2-1)/2$ pixels before the one in the middle (mask A), or that one too (mask B). Written as a product with a
-# mask, it multiplies by all zeros as well. Leaving out the rows below the middle, as the library does, $k(k+1)/2$
-# places are computed. The useful share is
+# **A causal convolution** has zeros for the pixels that are not yet drawn. With one channel an odd
+# kernel sees $(k^2-1)/2$ pixels before the one in the middle (mask A), or that one too (mask B).
+# Written as a product with a mask, it multiplies by all zeros as well. Leaving out the rows below the
+# middle, as the library does, $k(k+1)/2$ places are computed. The useful share is
 #
-# $$
-# \frac{(k^2-1)/2}{k(k+1)/2}=\frac{k-1}{k}\ \text{(mask A)},\qquad
-# \frac{(k^2+1)/2}{k(k+1)/2}=\frac{k^2+1}{k(k+1)}\ \text{(mask B)},
-# $$ (eq-scale-causal)
+# ```{math}
+# :label: eq-scale-causal
+# \begin{aligned}
+# \text{mask A:}\quad&\frac{(k^2-1)/2}{k(k+1)/2}=\frac{k-1}{k},\\
+# \text{mask B:}\quad&\frac{(k^2+1)/2}{k(k+1)/2}=\frac{k^2+1}{k(k+1)},
+# \end{aligned}
+# ```
 #
 # two thirds and five sixths for $k=3$, instead of $4/9$ and $5/9$ with all rows.
 #
@@ -324,7 +329,7 @@ colours = torch.zeros(4, 3, 32, 32)
 forwards = {
     "VAE, MLP": (mlp, lambda: mlp.elbo(binary)),
     "VAE, conv": (conv_vae, lambda: conv_vae.elbo(binary)),
-    "DCGAN's critic": (
+    "DCGAN, D alone": (
         gan.discriminator,
         lambda: gan.discriminator(colours),
     ),
@@ -348,18 +353,19 @@ for name, (network, run) in forwards.items():
 
 # %% [markdown]
 # Three things to see. The ratio of back to forth is close to two, and lower where the first layer has
-# much of the work: it has no $\bar X$ to compute. In an MLP each weight is used once an image, two FLOPs
-# a parameter; so a training step costs **six FLOPs per parameter and image**, a rule of thumb for networks
-# without shared weights. And the models that write pixel by pixel use each weight at every pixel: per parameter
-# they compute hundreds of times more. Their few weights are no bargain.
+# much of the work: it has no $\bar X$ to compute. In an MLP each weight is used once an image, two
+# FLOPs a parameter; so a training step costs **six FLOPs per parameter and image**, a rule of thumb
+# for networks without shared weights. And the models that write pixel by pixel use each weight at
+# every pixel: per parameter they compute a hundred times more, or thousands. Their few weights are no
+# bargain.
 #
 # (sec-scale-roofline)=
 # ## Bytes: the roof over every layer
 #
 # Why does an operation with few FLOPs take time? Because its numbers must come from somewhere. A
 # processor that can do $P$ FLOPs a second reads and writes memory at $\beta$ bytes a second. If an
-# operation needs $F$ FLOPs and moves $Q$ bytes, it takes at least $F/P$ seconds for the first and at least
-# $Q/\beta$ for the second, and at best both happen at the same time. Divide $F$ by that time:
+# operation needs $F$ FLOPs and moves $Q$ bytes, it takes at least $F/P$ seconds for the first and at
+# least $Q/\beta$ for the second, and at best both happen at the same time. Divide $F$ by that time:
 #
 # ```{math}
 # :label: eq-scale-roofline
@@ -371,7 +377,8 @@ for name, (network, run) in forwards.items():
 #
 # $I$ is the **arithmetic intensity**, in FLOPs per byte. Drawn against it on logarithmic axes the
 # right side is a slope that ends in a flat roof: the **roofline** {cite:p}`williams2009`. Left of the
-# edge $I=P/\beta$ an operation is limited by memory, and a faster processor does nothing for it. Right of the edge it is limited by arithmetic.
+# edge $I=P/\beta$ an operation is limited by memory, and a faster processor does nothing for it.
+# Right of the edge it is limited by arithmetic.
 #
 # What is the intensity of a linear layer? With $s$ bytes a number, each of its three matrices moved once:
 #
@@ -381,8 +388,9 @@ for name, (network, run) in forwards.items():
 # $$ (eq-scale-intensity)
 #
 # A sum of inverses: **the smallest of the three sizes decides**. With a batch of $N=1$ it is below
-# $2/s$, half a FLOP a byte in float32, however large the layer: every weight is fetched for one multiplication. The batch
-# is what the weights are fetched *for*. A convolution with $M=NH'W'$ places is the same with $k^2C$ and $k^2C'$ in place of $a$ and $b$:
+# $2/s$, half a FLOP a byte in float32, however large the layer: every weight is fetched for one
+# multiplication. The batch is what the weights are fetched *for*. A convolution with $M=NH'W'$ places
+# is the same with $k^2C$ and $k^2C'$ in place of $a$ and $b$:
 #
 # ```{math}
 # :label: eq-scale-conv-intensity
@@ -392,13 +400,14 @@ for name, (network, run) in forwards.items():
 # \end{aligned}
 # ```
 #
-# (stride one, so that there are as many places before as behind). Every pixel is used $k^2$ times, and every
-# weight at every place: this is why convolutions keep a processor busy even with few images.
+# (stride one, so that there are as many places before as behind). Every pixel is used $k^2$ times,
+# and every weight at every place: this is why convolutions keep a processor busy even with few
+# images.
 #
-# At the other end stand the operations without reuse. An activation reads a number and writes one, eight
-# bytes for a FLOP or a few. Adam reads a weight, its gradient and two means, and writes three of them
-# back: 28 bytes for about a dozen FLOPs, whatever the batch. And one more number, for later: what training
-# keeps in memory for each parameter, in float32, is
+# At the other end stand the operations without reuse. An activation reads a number and writes one,
+# eight bytes for a FLOP or a few. Adam reads a weight, its gradient and two means, and writes three
+# of them back: 28 bytes for about a dozen FLOPs, whatever the batch. And one more number, for later:
+# what training keeps in memory for each parameter, in float32, is
 #
 # $$
 # \underbrace{4}_{\text{weight}}+\underbrace{4}_{\text{gradient}}
@@ -409,8 +418,8 @@ for name, (network, run) in forwards.items():
 #
 # ```{admonition} Predict, then run
 # :class: tip
-# A layer with a matrix of 2048×2048 gets batches of 1, 4, 16, … 1024 vectors. How does the time *per vector*
-# change? And at which batch will it stop falling?
+# A layer with a matrix of 2048×2048 gets batches of 1, 4, 16, … 1024 vectors. How does the time *per
+# vector* change? And at which batch will it stop falling?
 # ```
 #
 # We measure both ceilings, one large product and one large copy, then the layer. Your machine will
@@ -483,18 +492,19 @@ figure
 # along the slope, and then levels off under the roof. There, a vector more costs as much again: the
 # batch has done what it can do for speed.
 #
-# The roof says which cure fits. Under the *slope*: move fewer bytes. Larger batches, shorter
-# numbers (bfloat16 halves $s$), operations **fused** so that a value is read once and used three
-# times; the same idea, applied to attention, avoids writing the $n\times n$ matrix at all
-# {cite:p}`dao2022`. Under the *flat part*: do fewer FLOPs, or do them on units made for it. And where neither line is near, as in the
-# small VAE of {numref}`fig-scale-profile`, the machine waits for Python: give it more work at a time.
+# The roof says which cure fits. Under the *slope*: move fewer bytes. Larger batches, shorter numbers
+# (bfloat16 halves $s$), operations **fused** so that a value is read once and used three times; the
+# same idea, applied to attention, avoids writing the $n\times n$ matrix at all {cite:p}`dao2022`.
+# Under the *flat part*: do fewer FLOPs, or do them on units made for it. And where neither line is
+# near, as in the small VAE of {numref}`fig-scale-profile`, the machine waits for Python: give it more
+# work at a time.
 
 # %% [markdown]
 # (sec-scale-switches)=
 # ## What each switch buys
 #
-# Switches are offered by the dozen. For each ask two questions: which limit does it move, and what does it
-# change in the *result*? The second has an answer that does not depend on the machine.
+# Switches are offered by the dozen. For each ask two questions: which limit does it move, and what
+# does it change in the *result*? The second has an answer that does not depend on the machine.
 #
 # | switch | moves | the result |
 # | --- | --- | --- |
@@ -561,9 +571,9 @@ print("loop, fused and channels last: the same; bfloat16: off by a few percent")
 
 # %% [markdown]
 # Accumulation gives the gradient of the large batch, because a gradient of a mean is the mean of the
-# gradients (a line that becomes {eq}`eq-scale-union` below). It saves memory: the way back needs numbers from the
-# way forward, and they are kept for one small batch at a time. How many bytes are kept? PyTorch lets us
-# see each tensor that it stores.
+# gradients (a line that becomes {eq}`eq-scale-union` below). It saves memory: the way back needs
+# numbers from the way forward, and they are kept for one small batch at a time. How many bytes are
+# kept? PyTorch lets us see each tensor that it stores.
 
 
 # %%
@@ -597,9 +607,9 @@ assert 6 < bytes_whole / bytes_parts < 9
 print("eight pieces: the same gradient; about an eighth of the bytes are kept")
 
 # %% [markdown]
-# And the first question? Here is what the switches buy on the machine that made this page. Look at the bars
-# as an example, and run the cell for yours: on a processor without instructions for bfloat16 that bar
-# lies far *below* one.
+# And the first question? Here is what the switches buy on the machine that made this page. Look at
+# the bars as an example, and run the cell for yours: on a processor without instructions for bfloat16
+# that bar lies far *below* one.
 
 
 # %% tags=["hide-input"]
@@ -625,8 +635,8 @@ gains = {
     * seconds(lambda: mlp.elbo(few).mean().backward())
     / seconds(lambda: mlp.elbo(many).mean().backward()),
     "fused Adam (its step alone)": fused_gain[0] / fused_gain[1],
-    "channels last (a critic)": float32 / seconds(both_ways(last, tall)),
-    "bfloat16 (a critic)": float32
+    "channels last (a discriminator)": float32 / seconds(both_ways(last, tall)),
+    "bfloat16 (a discriminator)": float32
     / seconds(both_ways(critic, pictures, low=True), 3),
 }
 
@@ -657,10 +667,10 @@ figure
 # (sec-scale-bf16)=
 # ## Eight bits of precision
 #
-# Half the bytes, and several times the speed on units made for it. What is the price? A **bfloat16** has 16 bits:
-# one for the sign, eight for the exponent, seven for the digits behind the point. It is a float32 with its last 16
-# bits cut off: the same range, far fewer digits. Between $2^e$ and $2^{e+1}$ lie
-# $2^7=128$ numbers, a distance of
+# Half the bytes, and several times the speed on units made for it. What is the price? A **bfloat16**
+# has 16 bits: one for the sign, eight for the exponent, seven for the digits behind the point. It is
+# a float32 with its last 16 bits cut off: the same range, far fewer digits. Between $2^e$ and
+# $2^{e+1}$ lie $2^7=128$ numbers, a distance of
 #
 # $$
 # \delta=2^{e-7}
@@ -678,22 +688,23 @@ figure
 # **A product hardly suffers.** Inputs and outputs are rounded, 0.4 % each, to both sides, and the sum
 # between them is kept in float32. Networks live with far larger noise.
 #
-# **A loss suffers.** Between 64 and 128 the numbers of bfloat16 are half a unit apart. The bound of {ref}`ch-vae`, some
-# 86 nats, could be written as 86 or 86.5, and nothing in between: differences between models that took us
-# an evening to get would be lost in the last digit. Logarithms and sums of a likelihood belong into float32,
-# and every loss of this library is computed there, whatever the networks do.
+# **A loss suffers.** Between 64 and 128 the numbers of bfloat16 are half a unit apart. The bound of
+# {ref}`ch-vae`, some 86 nats, could be written as 86 or 86.5, and nothing in between: differences
+# between models that took us an evening to get would be lost in the last digit. Logarithms and sums
+# of a likelihood belong into float32, and every loss of this library is computed there, whatever the
+# networks do.
 #
 # **A weight suffers most**, because it is a *sum* of many small updates. Let $w$ lie in
-# $[2^e,2^{e+1})$. Its neighbours are $\delta$ away, or $\delta/2$ below it where $w=2^e$. An update $d$ of less than half of the smaller
-# distance rounds back to where it came from. And $|w|<2^{e+1}$ gives
-# $2^{-9}|w|<2^{e-8}=\delta/2$, while $w=2^e$ gives $2^{-9}|w|=\delta/4$: so
+# $[2^e,2^{e+1})$. Its neighbours are $\delta$ away, or $\delta/2$ below it where $w=2^e$. An update
+# $d$ of less than half of the smaller distance rounds back to where it came from. And $|w|<2^{e+1}$
+# gives $2^{-9}|w|<2^{e-8}=\delta/2$, while $w=2^e$ gives $2^{-9}|w|=\delta/4$: so
 #
 # $$
 # |d|<2^{-9}|w|\quad\Longrightarrow\quad\operatorname{bf}(w+d)=w .
 # $$ (eq-scale-lost)
 #
-# The update is not rounded, it is *lost*, and so is the next. A thousand updates of $w/1000$, which should
-# double $w$, leave it where it was. Whoever adds ones gets to 256 and no further.
+# The update is not rounded, it is *lost*, and so is the next. A thousand updates of $w/1000$, which
+# should double $w$, leave it where it was. Whoever adds ones gets to 256 and no further.
 #
 # ```{admonition} Predict, then run
 # :class: tip
@@ -742,10 +753,10 @@ print("losses of 86.24 and 86.26:", bf(below).item(), "and", bf(above).item())
 # \end{aligned}
 # ```
 #
-# (The variance of a number that is $u$ with chance $\pi$ and $l$ otherwise is $(u-l)^2\pi(1-\pi)$.) Each update is rounded
-# wrongly, and on average they are all there. It needs no second copy; the noise is the price. Where an update is
-# $10^{-3}$ of its weight, the next number is four to eight times as far away: one update in so many moves the weight, by so
-# much, and the sum is right.
+# (The variance of a number that is $u$ with chance $\pi$ and $l$ otherwise is $(u-l)^2\pi(1-\pi)$.)
+# Each update is rounded wrongly, and on average they are all there. It needs no second copy; the
+# noise is the price. Where an update is $10^{-3}$ of its weight, the next number is four to eight
+# times as far away: one update in so many moves the weight, by so much, and the sum is right.
 
 
 # %%
@@ -773,20 +784,21 @@ assert 9_000 < total.mean() < 11_000
 print("ten thousand ones, rounded by chance: right on average")
 
 # %% [markdown]
-# The function adds a random number to the 16 bits which are then cut off: they overflow into the ones that
-# stay with exactly the right chance. What the lost updates do to a training is this chapter's failure,
-# {ref}`sec-scale-failure`.
+# The function adds a random number to the 16 bits which are then cut off: they overflow into the ones
+# that stay with exactly the right chance. What the lost updates do to a training is this chapter's
+# failure, {ref}`sec-scale-failure`.
 
 # %% [markdown]
 # (sec-scale-processes)=
 # ## Several processes, one training
 #
-# Suppose one device is not enough. The most common way to use $W$ of them is also the simplest: **each process has
-# its own copy of the network and its own part of the batch**. Each computes the gradient of its part, all
-# average their gradients, and each takes the same step. Why is that right?
+# Suppose one device is not enough. The most common way to use $W$ of them is also the
+# simplest: **each process has its own copy of the network and its own part of the batch**.
+# Each computes the gradient of its part, all average their gradients, and each takes the same
+# step. Why is that right?
 #
-# Let the union of the parts be a batch of $N=N_1+\dots+N_W$ images with loss $\ell_i$ each, and let $g_r$ be
-# the gradient of process $r$'s *mean* loss. The gradient of the mean over the union is
+# Let the union of the parts be a batch of $N=N_1+\dots+N_W$ images with loss $\ell_i$ each, and let
+# $g_r$ be the gradient of process $r$'s *mean* loss. The gradient of the mean over the union is
 #
 # ```{math}
 # :label: eq-scale-union
@@ -805,8 +817,9 @@ print("ten thousand ones, rounded by chance: right on average")
 #
 # ### What is not linear: batch normalisation
 #
-# One layer breaks the argument. Batch normalisation subtracts a mean and divides by a deviation *of the
-# batch*, and each process knows only its part. With means $m_r$ and variances $v_r$ of equal parts, those of the union are
+# One layer breaks the argument. Batch normalisation subtracts a mean and divides by a deviation *of
+# the batch*, and each process knows only its part. With means $m_r$ and variances $v_r$ of equal
+# parts, those of the union are
 #
 # $$
 # m=\frac1W\sum_r m_r,\qquad
@@ -814,44 +827,45 @@ print("ten thousand ones, rounded by chance: right on average")
 #  +\underbrace{\frac1W\sum_r(m_r-m)^2}_{\text{between}} .
 # $$ (eq-scale-between)
 #
-# (Write $x-m=(x-m_r)+(m_r-m)$, square, and average over a part: the mixed term is zero, as $x-m_r$ has mean
-# zero there. Then average over the parts.) The parts' own variances lack the second term: on average
-# a process divides by too little. With $n$ independent values of variance $\sigma^2$ in a part, $\E[v_r]=(1-\frac1n)\sigma^2$:
-# half of it is missing with two values, three percent with 32. So two
-# processes with batch normalisation are *not* one with the large batch, though they are still one with
-# `accumulate=2`, which normalises each part by itself as well. Where each has few images, the statistics
-# must be exchanged too.
+# (Write $x-m=(x-m_r)+(m_r-m)$, square, and average over a part: the mixed term is zero, as $x-m_r$
+# has mean zero there. Then average over the parts.) The parts' own variances lack the second term: on
+# average a process divides by too little. With $n$ independent values of variance $\sigma^2$ in a
+# part, $\E[v_r]=(1-\frac1n)\sigma^2$: half of it is missing with two values, three percent with 32.
+# So two processes with batch normalisation are *not* one with the large batch, though they are still
+# one with `accumulate=2`, which normalises each part by itself as well. Where each has few images,
+# the statistics must be exchanged too.
 #
 # ### Everyone's sum, at nobody's cost
 #
-# (sec-scale-ring)=
-# How do $W$ processes average a gradient of $S$ bytes? If all send theirs to the first, it receives $(W-1)S$
-# bytes and sends as many back, and the others wait. The **ring** does better: nobody is first.
+# (sec-scale-ring)= How do $W$ processes average a gradient of $S$ bytes? If all send theirs to the
+# first, it receives $(W-1)S$ bytes and sends as many back, and the others wait. The **ring** does
+# better: nobody is first.
 #
 # ````{prf:algorithm} Ring all-reduce
 # :label: alg-scale-ring
 #
-# **Input** one vector in each of $W$ processes, which sit in a ring; each vector is cut into $W$ chunks of equal
-# size
+# **Input** one vector in each of $W$ processes, which sit in a ring; each vector is cut into $W$
+# chunks of equal size
 #
-# 1. **Add up.** In round $t=0,\dots,W-2$ process $r$ sends its chunk $r-t$ to process $r+1$, which adds it to
-#    its own. (All numbers modulo $W$; all processes send at once.)
-# 2. **Hand round.** Now process $r$ has the full sum of chunk $r+1$. In round $t=0,\dots,W-2$ it sends chunk
-#    $r+1-t$ to process $r+1$, which replaces its own by it.
+# 1. **Add up.** In round $t=0,\dots,W-2$ process $r$ sends its chunk $r-t$ to process $r+1$, which
+#    adds it to its own. (All numbers modulo $W$; all processes send at once.)
+# 2. **Hand round.** Now process $r$ has the full sum of chunk $r+1$. In round $t=0,\dots,W-2$ it
+#    sends chunk $r+1-t$ to process $r+1$, which replaces its own by it.
 # ````
 #
-# A chunk starts its journey at one process, and collects the others' on its way once around. Each of the two parts
-# has $W-1$ rounds, in each of which a process sends one chunk of $S/W$ bytes:
+# A chunk starts its journey at one process, and collects the others' on its way once around. Each of
+# the two parts has $W-1$ rounds, in each of which a process sends one chunk of $S/W$ bytes:
 #
 # $$
 # \text{bytes sent by each process}=2(W-1)\cdot\frac SW=2\,\frac{W-1}{W}\,S\;<\;2S .
 # $$ (eq-scale-ring)
 #
 # Two processes or two thousand: nobody sends more than twice the gradient. No scheme sends less
-# {cite:p}`patarasuk2009`. What does grow with $W$ is the number of rounds, each of which waits for the slowest.
+# {cite:p}`patarasuk2009`. What does grow with $W$ is the number of rounds, each of which waits for
+# the slowest.
 #
-# As every chunk is added up once, by one chain of processes, and then copied, **all processes hold the same
-# bits**. Their weights can never drift apart, whatever the order of the sums.
+# As every chunk is added up once, by one chain of processes, and then copied, **all processes hold
+# the same bits**. Their weights can never drift apart, whatever the order of the sums.
 #
 # (sec-scale-scratch)=
 # ## From scratch
@@ -892,9 +906,9 @@ for count in (2, 3, 8):
     print(f"{count} processes: {sent[0]:,} numbers sent by each, of 840")
 
 # %% [markdown]
-# Now a training by four processes. Each has its own network and its own Adam; they start from equal weights. Draw $k$ of process $r$ is
-# number $kW+r$ of the one stream of batches, and its noise is seeded by that number: this is the rule by which
-# the library numbers draws, too.
+# Now a training by four processes. Each has its own network and its own Adam; they start from equal
+# weights. Draw $k$ of process $r$ is number $kW+r$ of the one stream of batches, and its noise is
+# seeded by that number: this is the rule by which the library numbers draws, too.
 
 
 # %%
@@ -936,7 +950,8 @@ print("after 20 steps the weights of four processes are equal to the last bit")
 # %% [markdown]
 # ## The library's version
 #
-# One process with `accumulate=4` should end with the same weights, up to the order in which four numbers were added.
+# One process with `accumulate=4` should end with the same weights, up to the order in which four
+# numbers were added.
 
 # %%
 vae, adam = new_training()
@@ -956,14 +971,14 @@ assert apart < 1e-6 * moved  # squared: a thousandth of the way, at most
 print("four processes and accumulate=4: the same training")
 
 # %% [markdown]
-# With real processes the ring is that of PyTorch's `torch.distributed` (Gloo on CPUs, NCCL on GPUs), started by
-# Lightning Fabric: `genlearn train vae --data digits --devices 4`. The library averages all gradients in one flat
-# vector, as above. The tests of this project start two processes and ask for the same equality, for a VAE, a
-# GAN and a PixelCNN.
+# With real processes the ring is that of PyTorch's `torch.distributed` (Gloo on CPUs, NCCL on GPUs),
+# started by Lightning Fabric: `genlearn train vae --data digits --devices 4`. The library averages
+# all gradients in one flat vector, as above. The tests of this project start two processes and ask
+# for the same equality, for a VAE, a GAN and a PixelCNN.
 #
-# Sending need not wait for the end of the way back, either: the last layer's gradient is ready first, and may
-# travel while the others are being computed. {cite:t}`li2020` describe how PyTorch does that, in
-# buckets of some megabytes. (This library does not. Its models are small beside their batches.)
+# Sending need not wait for the end of the way back, either: the last layer's gradient is ready first,
+# and may travel while the others are being computed. {cite:t}`li2020` describe how PyTorch does that,
+# in buckets of some megabytes. (This library does not. Its models are small beside their batches.)
 #
 # ```{admonition} Predict, then run
 # :class: tip
@@ -983,24 +998,25 @@ for count in (1, 2, 8, 64, 10_000):
     )
 
 # %% [markdown]
-# More processes for the *same* batch run into that wall. So one usually gives each process as much work as before and
-# lets the batch grow with their number {cite:p}`gustafson1988`. Then the question is no longer what the
-# machine can do, but what a larger batch is good for.
+# More processes for the *same* batch run into that wall. So one usually gives each process as much
+# work as before and lets the batch grow with their number {cite:p}`gustafson1988`. Then the question
+# is no longer what the machine can do, but what a larger batch is good for.
 
 # %% [markdown]
 # (sec-scale-noise)=
 # ## How large should a batch be?
 #
-# The gradient of a batch is an estimate. Let $g_i$ be the gradient of image $i$ alone, $G$ the mean of all of
-# them, and $\Sigma$ their covariance. A batch of $B$ images, drawn independently, has the mean gradient
-# $g=\frac1B\sum g_i$ with $\E[g]=G$. The deviations of different images are independent, so their mixed terms vanish:
+# The gradient of a batch is an estimate. Let $g_i$ be the gradient of image $i$ alone, $G$ the mean
+# of all of them, and $\Sigma$ their covariance. A batch of $B$ images, drawn independently, has the
+# mean gradient $g=\frac1B\sum g_i$ with $\E[g]=G$. The deviations of different images are
+# independent, so their mixed terms vanish:
 #
 # $$
 # \E\lVert g-G\rVert^2=\frac1{B^2}\sum_{i=1}^{B}\E\lVert g_i-G\rVert^2=\frac{\operatorname{tr}\Sigma}{B} .
 # $$ (eq-scale-noise)
 #
-# Twice the images, half the variance. What does that buy? Take a step of length $\epsilon$ against $g$, on a
-# loss whose second derivatives there are $H$:
+# Twice the images, half the variance. What does that buy? Take a step of length $\epsilon$ against
+# $g$, on a loss whose second derivatives there are $H$:
 #
 # $$
 # L(\theta-\epsilon g)\approx L-\epsilon\,G^\top g+\tfrac{\epsilon^2}{2}\,g^\top Hg .
@@ -1020,11 +1036,13 @@ for count in (1, 2, 8, 64, 10_000):
 # \end{aligned}
 # ```
 #
-# with $\Delta L_\text{max}=\lVert G\rVert^4/(2\,G^\top HG)$, the decrease that the exact gradient gives. This is the argument of
-# {cite:t}`mccandlish2018`, and $\mathcal B$ is their **noise scale**. Read it at both ends:
+# with $\Delta L_\text{max}=\lVert G\rVert^4/(2\,G^\top HG)$, the decrease that the exact gradient
+# gives. This is the argument of {cite:t}`mccandlish2018`, and $\mathcal B$ is their **noise scale**.
+# Read it at both ends:
 #
-# - $B\ll\mathcal B$: the best rate and the progress of a step grow *in proportion to $B$*. Twice the batch, twice the rate, half the
-#   steps. This is the **linear rule** {cite:p}`goyal2017`, and why it holds.
+# - $B\ll\mathcal B$: the best rate and the progress of a step grow *in proportion to $B$*. Twice the
+#   batch, twice the rate, half the steps. This is the **linear rule** {cite:p}`goyal2017`, and why it
+#   holds.
 # - $B\gg\mathcal B$: both stand still. A larger batch measures more exactly what was known well enough.
 #
 # If a training takes $S$ steps and sees $E=BS$ images, then $S\propto1+\mathcal B/B$ says
@@ -1038,13 +1056,13 @@ for count in (1, 2, 8, 64, 10_000):
 # \end{aligned}
 # ```
 #
-# with $E_\text{min}=\mathcal B\,S_\text{min}$. Time or money: at $B=\mathcal B$ you pay twice the least number of images and twice the least number of
-# steps; beyond it you mostly pay.
+# with $E_\text{min}=\mathcal B\,S_\text{min}$. Time or money: at $B=\mathcal B$ you pay twice the
+# least number of images and twice the least number of steps; beyond it you mostly pay.
 #
-# If $H$ were a multiple of the identity, $\mathcal B$ would be $\operatorname{tr}\Sigma/\lVert G\rVert^2$,
-# which can be measured. And several processes measure it for free: their
-# gradients $g_r$ are of batches of $B$, their mean $\bar g$ is of a batch of $WB$. By
-# {eq}`eq-scale-noise` both squared lengths exceed $\lVert G\rVert^2$ by a known part of $\operatorname{tr}\Sigma$, so that
+# If $H$ were a multiple of the identity, $\mathcal B$ would be $\operatorname{tr}\Sigma/\lVert
+# G\rVert^2$, which can be measured. And several processes measure it for free: their gradients $g_r$
+# are of batches of $B$, their mean $\bar g$ is of a batch of $WB$. By {eq}`eq-scale-noise` both
+# squared lengths exceed $\lVert G\rVert^2$ by a known part of $\operatorname{tr}\Sigma$, so that
 #
 # ```{math}
 # :label: eq-scale-estimate
@@ -1056,8 +1074,8 @@ for count in (1, 2, 8, 64, 10_000):
 #
 # ```{admonition} Predict, then run
 # :class: tip
-# Does the noise scale of a VAE grow or shrink while it trains? Think of what the images' gradients agree on in
-# the beginning.
+# Does the noise scale of a VAE grow or shrink while it trains? Think of what the images' gradients
+# agree on in the beginning.
 # ```
 
 # %%
@@ -1108,21 +1126,21 @@ axes.legend(loc="lower left")
 figure
 
 # %% [markdown]
-# In the beginning all images agree: the border is dark, the middle bright. One image says as much as a
-# thousand. Later they agree on that, and pull apart in the rest; the noise scale rises from below one to
-# more than a hundred. So a batch that is wasteful in the first steps may be right in the later ones; this is
-# one reason to let the learning rate fall, and one to let the batch grow.
+# In the beginning all images agree: the border is dark, the middle bright. One image says as much as
+# a thousand. Later they agree on that, and pull apart in the rest; the noise scale rises from below
+# one to more than a hundred. So a batch that is wasteful in the first steps may be right in the later
+# ones; this is one reason to let the learning rate fall, and one to let the batch grow.
 #
 # (sec-scale-rate)=
 # ## An experiment: a larger batch, and then?
 #
-# One question: if the batch becomes 16 times as large, what must happen to the learning rate? One change at a
-# time: the rate stays; or it grows with the *square root*, 4 times; or *linearly*, 16 times. All
-# see equally many images.
+# One question: if the batch becomes 16 times as large, what must happen to the learning rate? One
+# change at a time: the rate stays; or it grows with the *square root*, 4 times; or *linearly*, 16
+# times. All see equally many images.
 #
-# The theory above was for plain gradient descent. Adam divides each component by the root of its mean square.
-# Where noise dominates, that root is itself proportional to $1/\sqrt B$, so Adam's steps
-# grow with $\sqrt B$ by themselves, and what is left for the rate is the other $\sqrt B$.
+# The theory above was for plain gradient descent. Adam divides each component by the root of its mean
+# square. Where noise dominates, that root is itself proportional to $1/\sqrt B$, so Adam's steps grow
+# with $\sqrt B$ by themselves, and what is left for the rate is the other $\sqrt B$.
 #
 # ```{admonition} Predict, then run
 # :class: tip
@@ -1166,19 +1184,19 @@ axes.invert_yaxis()
 figure
 
 # %% [markdown]
-# With the old rate the large batch takes 16 times fewer steps of the same length, and is far behind. A
-# larger rate repairs most of that. Which of the two rules is better differs from seed to seed here, and neither
-# reaches the small batch: 256 lies above the noise scale that we measured, where, by
-# {eq}`eq-scale-critical`, no rate helps. What the large batch buys is not fewer images but fewer steps, which other processes
-# can share.
+# With the old rate the large batch takes 16 times fewer steps of the same length, and is far behind.
+# A larger rate repairs most of that. Which of the two rules is better differs from seed to seed here,
+# and neither reaches the small batch: 256 lies above the noise scale that we measured, where, by
+# {eq}`eq-scale-critical`, no rate helps. What the large batch buys is not fewer images but fewer
+# steps, which other processes can share.
 
 # %% [markdown]
 # (sec-scale-resume)=
 # ## Going on after an interruption
 #
-# Long runs are interrupted: a machine fails, someone needs it more, a cheap one is taken away at two minutes'
-# notice. What must a checkpoint hold so that the run goes on *as if nothing had happened*? Everything
-# that the next step depends on:
+# Long runs are interrupted: a machine fails, someone needs it more, a cheap one is taken away at two
+# minutes' notice. What must a checkpoint hold so that the run goes on *as if nothing had happened*?
+# Everything that the next step depends on:
 #
 # - the weights, with all buffers (the running statistics of batch normalisation);
 # - the optimiser's state: Adam's means, and how many steps it has made;
@@ -1252,8 +1270,8 @@ for forgot, (weights, _) in resumed.items():
     print(f"{what}: {'equal to the last bit' if same else 'another training'}")
 
 # %% [markdown]
-# Of the three only one is the same run. The library's way, with real files, a folder and a process that may be killed
-# at any moment, is a callback; the command line has it as `--resume`.
+# Of the three only one is the same run. The library's way, with real files, a folder and a process
+# that may be killed at any moment, is a callback; the command line has it as `--resume`.
 
 # %%
 with tempfile.TemporaryDirectory() as folder:
@@ -1264,18 +1282,19 @@ assert tail == losses
 print("60 steps, a checkpoint, 40 more: equal to 100, weights and history")
 
 # %% [markdown]
-# Is it pedantry to ask for the last bit? There are three reasons for it. A difference that is *known to be zero* is the only one
-# that a test can tell from a bug. Forgetting the place in the data hurts most where it is least seen: a run
-# that is interrupted each hour, before it has gone through its data once, and begins their order anew, never sees
-# the rest of them. And Adam without its means takes steps of full length in the direction of the
-# very next gradient's signs, which after a long training is a blow.
+# Is it pedantry to ask for the last bit? There are three reasons for it. A difference that is *known
+# to be zero* is the only one that a test can tell from a bug. Forgetting the place in the data hurts
+# most where it is least seen: a run that is interrupted each hour, before it has gone through its
+# data once, and begins their order anew, never sees the rest of them. And Adam without its means
+# takes steps of full length in the direction of the very next gradient's signs, which after a long
+# training is a blow.
 #
 # (sec-scale-often)=
 # ### How often?
 #
-# Writing takes time $C$. If the machine fails once in a time $M$ on average, and checkpoints are a time $T$ apart,
-# then each hour of work pays $C/T$ for writing; and a failure, one in each $M$, loses half an interval
-# on average:
+# Writing takes time $C$. If the machine fails once in a time $M$ on average, and checkpoints are a
+# time $T$ apart, then each hour of work pays $C/T$ for writing; and a failure, one in each $M$, loses
+# half an interval on average:
 #
 # $$
 # \text{cost}(T)\approx\frac CT+\frac{T}{2M},\qquad
@@ -1283,10 +1302,11 @@ print("60 steps, a checkpoint, 40 more: equal to 100, weights and history")
 # $$ (eq-scale-young)
 #
 # This is the rule of {cite:t}`young1974`. At its optimum the two costs are equal, and sum up to
-# $\sqrt{2C/M}$. The approximation takes $T$ to be small beside $M$. Without it: let failures come at random, at a rate of
-# $1/M$ while the program runs. An attempt at an interval must get through $\ell=T+C$. It does so with probability
-# $e^{-\ell/M}$, so it takes $e^{\ell/M}$ attempts on average, all but one of which fail. An attempt lasts
-# $\int_0^\ell e^{-t/M}\,\mathrm dt=M(1-e^{-\ell/M})$ on average. If coming back after a failure takes $R$,
+# $\sqrt{2C/M}$. The approximation takes $T$ to be small beside $M$. Without it: let failures come at
+# random, at a rate of $1/M$ while the program runs. An attempt at an interval must get through
+# $\ell=T+C$. It does so with probability $e^{-\ell/M}$, so it takes $e^{\ell/M}$ attempts on average,
+# all but one of which fail. An attempt lasts $\int_0^\ell e^{-t/M}\,\mathrm dt=M(1-e^{-\ell/M})$ on
+# average. If coming back after a failure takes $R$,
 #
 # ```{math}
 # :label: eq-scale-interval
@@ -1297,20 +1317,22 @@ print("60 steps, a checkpoint, 40 more: equal to 100, weights and history")
 # \end{aligned}
 # ```
 #
-# (The attempts are independent, so mean number times mean length is right.) Divide by $T$ and set the derivative to zero:
+# (The attempts are independent, so mean number times mean length is right.) Divide by $T$ and set the
+# derivative to zero:
 #
 # $$
 # e^{(T+C)/M}\Bigl(1-\frac TM\Bigr)=1,\qquad T=\sqrt{2CM}-\tfrac23\,C+\dots
 # $$ (eq-scale-daly)
 #
-# The time $R$ has gone: how long it takes to come back does not change how often to write. The series follows from
-# $\frac{C}{M}=-\log(1-\frac TM)-\frac TM=\frac12(\frac TM)^2+\frac13(\frac TM)^3+\dots$, solved for $T$; {cite:t}`daly2006`
-# has it to higher order.
+# The time $R$ has gone: how long it takes to come back does not change how often to write. The series
+# follows from $\frac{C}{M}=-\log(1-\frac TM)-\frac TM=\frac12(\frac TM)^2+\frac13(\frac TM)^3+\dots$,
+# solved for $T$; {cite:t}`daly2006` has it to higher order.
 #
 # ```{admonition} Predict, then run
 # :class: tip
-# A checkpoint takes one minute to write, and a machine is taken away every ten hours on average. How far apart should
-# checkpoints be: 5 minutes, half an hour, or two hours? How much worse is twice the best distance?
+# A checkpoint takes one minute to write, and a machine is taken away every ten hours on average. How
+# far apart should checkpoints be: 5 minutes, half an hour, or two hours? How much worse is twice the
+# best distance?
 # ```
 
 # %%
@@ -1368,30 +1390,32 @@ axes.legend(loc=(0.2, 0.55))
 figure
 
 # %% [markdown]
-# About {glue:text}`scale-young` minutes, at a loss of {glue:text}`scale-young-cost`. The valley is wide: twice as far apart
-# costs {glue:text}`scale-young-twice`. And writing seldom takes a minute. If it takes five milliseconds, as for a small model,
-# and the machine fails once a week, the rule says every {glue:text}`scale-young-quick` minutes. Measure $C$, guess $M$, take the
-# root: `--checkpoint-minutes` takes the answer.
+# About {glue:text}`scale-young` minutes, at a loss of {glue:text}`scale-young-cost`. The valley is
+# wide: twice as far apart costs {glue:text}`scale-young-twice`. And writing seldom takes a minute. If
+# it takes five milliseconds, as for a small model, and the machine fails once a week, the rule says
+# every {glue:text}`scale-young-quick` minutes. Measure $C$, guess $M$, take the root:
+# `--checkpoint-minutes` takes the answer.
 
 # %% [markdown]
 # (sec-scale-cost)=
 # ## What would it cost?
 #
-# Everything for an estimate is on the table. A training of $S$ steps with $F_\text{step}$ FLOPs each, on a
-# device whose ceiling is $P$ FLOPs a second, of which the model reaches the share $u$, takes
+# Everything for an estimate is on the table. A training of $S$ steps with $F_\text{step}$ FLOPs each,
+# on a device whose ceiling is $P$ FLOPs a second, of which the model reaches the share $u$, takes
 #
 # $$
 # \text{time}=\frac{S\,F_\text{step}}{u\,P} .
 # $$ (eq-scale-cost)
 #
-# $S$ is a decision. $F_\text{step}$ is counted; the model need not even fit into memory, because PyTorch has tensors
-# with a shape and no content, on a device called `meta`. $P$ and $u$ are *measured*, on a run of some seconds:
-# `genlearn bench` times a large product for $P$, and some steps of each model for $u$.
+# $S$ is a decision. $F_\text{step}$ is counted; the model need not even fit into memory,
+# because PyTorch has tensors with a shape and no content, on a device called `meta`. $P$ and
+# $u$ are *measured*, on a run of some seconds: `genlearn bench` times a large product for $P$,
+# and some steps of each model for $u$.
 #
-# Three of the library's `full` settings, for CIFAR-10: a convolutional VAE, a residual GAN with five updates of
-# the discriminator a step, and a Gated PixelCNN of 15 layers. (They have not yet been run at that size. That is what the
-# estimate is for.) For ImageNet at 64×64 pixels we keep the settings and the number of images seen, and change the
-# shape alone.
+# Three of the library's `full` settings, for CIFAR-10: a convolutional VAE, a residual GAN with five
+# updates of the discriminator a step, and a Gated PixelCNN of 15 layers. (They have not yet been run
+# at that size. That is what the estimate is for.) For ImageNet at 64×64 pixels we keep the settings
+# and the number of images seen, and change the shape alone.
 
 
 # %%
@@ -1469,19 +1493,21 @@ glue("scale-share-most", f"{most:.0%}", display=False)
 # The recorded ceiling of one thread is {glue:text}`scale-ceiling` GFLOP a second. What is assumed:
 #
 # - **The share.** We took one half. In the record the models of this book reach between
-#   {glue:text}`scale-share-least` and {glue:text}`scale-share-most` of the ceiling: the estimate is good to a factor of a few, and
-#   no better, until the very model has been timed.
-# - **The other device.** 100 TFLOP/s *sustained* is an example and no measurement. On a GPU none of this has been run yet.
-# - **The number of images.** ImageNet has 1.28 million training images. Seen as often in all as those of CIFAR-10, each is seen
-#   a few times only; a good model of it will want more.
-# - **That bytes and Python do not limit**: {ref}`sec-scale-roofline`. Small models on large devices wait for Python.
+#   {glue:text}`scale-share-least` and {glue:text}`scale-share-most` of the ceiling: the estimate is
+#   good to a factor of a few, and no better, until the very model has been timed.
+# - **The other device.** 100 TFLOP/s *sustained* is an example and no measurement. On a GPU none of
+#   this has been run yet.
+# - **The number of images.** ImageNet has 1.28 million training images. Seen as often in all as those
+#   of CIFAR-10, each is seen a few times only; a good model of it will want more.
+# - **That bytes and Python do not limit**: {ref}`sec-scale-roofline`. Small models on large devices
+#   wait for Python.
 #
-# Four times the pixels are four times the work for a network of convolutions. For a transformer over pixels it would be
-# up to sixteen times, {eq}`eq-scale-attention`. And memory: 16 bytes a parameter {eq}`eq-scale-state` are no obstacle here; it is the activations
-# that grow with batch and image.
+# Four times the pixels are four times the work for a network of convolutions. For a transformer over
+# pixels it would be up to sixteen times, {eq}`eq-scale-attention`. And memory: 16 bytes a parameter
+# {eq}`eq-scale-state` are no obstacle here; it is the activations that grow with batch and image.
 #
-# Now the question that matters before you rent: how sensitive is the answer? Move the slider over what your device
-# sustains, which is its ceiling times the share. Then multiply by a price.
+# Now the question that matters before you rent: how sensitive is the answer? Move the slider over
+# what your device sustains, which is its ceiling times the share. Then multiply by a price.
 
 # %%
 
@@ -1522,10 +1548,10 @@ viz.slider(
 # (sec-scale-failure)=
 # ## A failure, made on purpose
 #
-# Memory is short, so someone stores the weights in bfloat16, all of them, and updates them in place. Nothing crashes.
-# `after_step` lets us do the same: it rounds the weights after each update, and nothing else. Three trainings
-# from the same start, with the same draws: weights in float32, in bfloat16, and in
-# bfloat16 rounded by chance {eq}`eq-scale-stochastic`.
+# Memory is short, so someone stores the weights in bfloat16, all of them, and updates them in place.
+# Nothing crashes. `after_step` lets us do the same: it rounds the weights after each update, and
+# nothing else. Three trainings from the same start, with the same draws: weights in float32, in
+# bfloat16, and in bfloat16 rounded by chance {eq}`eq-scale-stochastic`.
 
 
 # %%
@@ -1594,8 +1620,8 @@ axes.legend()
 figure
 
 # %% [markdown]
-# Rounded by chance, a step moves even *fewer* weights, and training does not notice: over many steps each has moved as far as it
-# should. Rounded to the nearest, the same weights stay put each time.
+# Rounded by chance, a step moves even *fewer* weights, and training does not notice: over many steps
+# each has moved as far as it should. Rounded to the nearest, the same weights stay put each time.
 #
 # ```{admonition} Symptom, diagnosis, cure
 # :class: warning
@@ -1604,9 +1630,9 @@ figure
 # worse. The gradient is as large as ever, and nothing is infinite. A step changes only some of the
 # weights, and the fewer, the smaller the rate.
 #
-# **Diagnosis.** The weights are stored in bfloat16, and an update below $2^{-9}$ of its weight is lost
-# {eq}`eq-scale-lost`. Large weights stop first, small ones go on. The learning rate does not decide how far a
-# weight moves, but whether.
+# **Diagnosis.** The weights are stored in bfloat16, and an update below $2^{-9}$ of its weight is
+# lost {eq}`eq-scale-lost`. Large weights stop first, small ones go on. The learning rate does not
+# decide how far a weight moves, but whether.
 #
 # **Cure.** Keep weights and optimiser in float32 and compute in bfloat16 under autocast
 # (`precision="bf16"`); where memory does not allow it, round by chance {eq}`eq-scale-stochastic`. To
@@ -1617,88 +1643,102 @@ figure
 #
 # ```{exercise} Activations or arithmetic
 # :label: ex-scale-segments
-# A network of $n$ equal layers keeps the activations of all of them for the way back. Instead keep those of every $k$-th layer only, and
-# compute the ones between again, one segment at a time, when the way back needs them. How many layers' activations are in memory at
-# most, and which $k$ is best? What does a step cost then?
+# A network of $n$ equal layers keeps the activations of all of them for the way back. Instead keep
+# those of every $k$-th layer only, and compute the ones between again, one segment at a time, when
+# the way back needs them. How many layers' activations are in memory at most, and which $k$ is best?
+# What does a step cost then?
 # ```
 #
 # ````{solution} ex-scale-segments
 # :class: dropdown
-# There are $n/k$ kept ones, and $k$ of the segment at work: $n/k+k$, which is smallest at $k=\sqrt n$, where it is $2\sqrt n$
-# {cite:p}`chen2016training`. Every layer is computed forward twice, so a step costs $1+1+2=4$ forward passes in place of 3, by
-# {eq}`eq-scale-backward`: a third more. For $n=100$ that is 20 layers' activations in place of 100. In PyTorch it is
-# `torch.utils.checkpoint`.
+# There are $n/k$ kept ones, and $k$ of the segment at work: $n/k+k$, which is smallest at $k=\sqrt
+# n$, where it is $2\sqrt n$ {cite:p}`chen2016training`. Every layer is computed forward twice, so a
+# step costs $1+1+2=4$ forward passes in place of 3, by {eq}`eq-scale-backward`: a third more. For
+# $n=100$ that is 20 layers' activations in place of 100. In PyTorch it is `torch.utils.checkpoint`.
 # ````
 #
 # ```{exercise} The edge of the roof
 # :label: ex-scale-edge
-# A device does 100 TFLOP/s and moves 2 TB/s. How large must the batch of a wide linear layer ($a=b=4096$) be,
-# in bfloat16, to get under the flat part of the roof? And for a convolution 3×3 of 64 channels on 32×32 pixels, how many
-# images?
+# A device does 100 TFLOP/s and moves 2 TB/s. How large must the batch of a wide linear layer
+# ($a=b=4096$) be, in bfloat16, to get under the flat part of the roof? And for a convolution 3×3 of
+# 64 channels on 32×32 pixels, how many images?
 # ```
 #
 # ````{solution} ex-scale-edge
 # :class: dropdown
-# The edge is at $I=50$ FLOPs per byte. With $s=2$, {eq}`eq-scale-intensity` asks for $\frac1N+\frac{2}{4096}\le\frac1{50}$, hence
-# $N\ge 51.25$: 52 vectors. For the convolution $\frac1M+\frac{2}{576}\le\frac{1}{50}$, $M\ge60.5$, and one image has $1024$
-# places: a single image is enough. (It will not fill all the units of such a device, which is another matter: a roof
-# says what is possible at most.)
+# The edge is at $I=50$ FLOPs per byte. With $s=2$, {eq}`eq-scale-intensity` asks for
+# $\frac1N+\frac{2}{4096}\le\frac1{50}$, hence $N\ge 51.25$: 52 vectors. For the convolution
+# $\frac1M+\frac{2}{576}\le\frac{1}{50}$, $M\ge60.5$, and one image has $1024$ places: a single image
+# is enough. (It will not fill all the units of such a device, which is another matter: a roof says
+# what is possible at most.)
 # ````
 #
 # ```{exercise} Unequal parts
 # :label: ex-scale-unequal
-# The last batch of an epoch has 40 images. Three processes get 14, 14 and 12 of them, and average their gradients. Of which
-# function is the result the gradient? How does {py:class}`genlearn.data.Batches` avoid the question?
+# The last batch of an epoch has 40 images. Three processes get 14, 14 and 12 of them, and average
+# their gradients. Of which function is the result the gradient? How does
+# {py:class}`genlearn.data.Batches` avoid the question?
 # ```
 #
 # ````{solution} ex-scale-unequal
 # :class: dropdown
-# Of $\frac13$ times the sum of three means: each image of the third part counts $\frac1{36}$, each other one
-# $\frac1{42}$, instead of $\frac1{40}$. To be right the parts would be weighted with $N_r/N$ {eq}`eq-scale-union`. In `Batches` a batch may end one epoch and
-# begin the next, so all have one size.
+# Of $\frac13$ times the sum of three means: each image of the third part counts $\frac1{36}$, each
+# other one $\frac1{42}$, instead of $\frac1{40}$. To be right the parts would be weighted with
+# $N_r/N$ {eq}`eq-scale-union`. In `Batches` a batch may end one epoch and begin the next, so all have
+# one size.
 # ````
 #
 # ```{exercise} The same batch for all
 # :label: ex-scale-same
-# Someone seeds every process alike, and all draw the same batches. What does the training equal? Would you see it in the loss?
+# Someone seeds every process alike, and all draw the same batches. What does the training equal?
+# Would you see it in the loss?
 # ```
 #
 # ````{solution} ex-scale-same
 # :class: dropdown
-# The mean of equal gradients is that gradient: it is the training of *one* process, at $W$ times the price. The loss
-# curve is perfectly healthy. What gives it away is {eq}`eq-scale-noise`: the gradients of the processes are equal, where they should differ by the noise, and
+# The mean of equal gradients is that gradient: it is the training of *one* process, at $W$ times the
+# price. The loss curve is perfectly healthy. What gives it away is {eq}`eq-scale-noise`: the
+# gradients of the processes are equal, where they should differ by the noise, and
 # {eq}`eq-scale-estimate` finds $\operatorname{tr}\Sigma=0$.
 # ````
 #
 # ```{exercise} Is it worth the second machine?
 # :label: ex-scale-worth
-# On one device a step of batch $B=\mathcal B$ takes a second. Two devices, each with $B$, take 1.1 s a step. How much sooner is the training done, and what does it cost,
-# in device hours?
+# On one device a step of batch $B=\mathcal B$ takes a second. Two devices, each with $B$, take 1.1 s
+# a step. How much sooner is the training done, and what does it cost, in device hours?
 # ```
 #
 # ````{solution} ex-scale-worth
 # :class: dropdown
-# By {eq}`eq-scale-tradeoff` the number of steps falls from $2S_\text{min}$ to $\frac32S_\text{min}$, a factor of $0.75$. Each takes $1.1$ times as long: $0.825$ of the time, at
-# $1.65$ times the device hours. With $B=\mathcal B/10$ it would be $S\propto 11$ and $6$: $0.6$ of the time at $1.2$ times the cost.
+# By {eq}`eq-scale-tradeoff` the number of steps falls from $2S_\text{min}$ to $\frac32S_\text{min}$,
+# a factor of $0.75$. Each takes $1.1$ times as long: $0.825$ of the time, at $1.65$ times the device
+# hours. With $B=\mathcal B/10$ it would be $S\propto 11$ and $6$: $0.6$ of the time at $1.2$ times
+# the cost.
 # ````
 #
 # ## Summary
 #
 # - Read a profile first; what does not take time need not be made faster {eq}`eq-scale-amdahl`.
-# - FLOPs follow from shapes: $2Nab$ for a linear layer, $k^2$ times as much a pixel for a convolution, and twice as much
-#   again for the way back {eq}`eq-scale-backward`. Bytes decide whether they can be done at full speed {eq}`eq-scale-roofline`.
-# - bfloat16 has eight bits of precision. Products live with it; losses, sums and stored weights do not {eq}`eq-scale-lost`.
-# - Several processes that average their gradients are one process with a larger batch {eq}`eq-scale-union`, but for batch
-#   normalisation. A ring sends less than twice the gradient, however many they are {eq}`eq-scale-ring`.
-# - Noise falls as $1/B$ {eq}`eq-scale-noise`. Below the noise scale a larger batch saves steps in proportion, beyond it
-#   nearly none {eq}`eq-scale-critical`.
-# - A resumed run is equal to the last bit, or it is another run. Write every $\sqrt{2CM}$ {eq}`eq-scale-young`.
+# - FLOPs follow from shapes: $2Nab$ for a linear layer, $k^2$ times as much a pixel for a
+#   convolution, and twice as much again for the way back {eq}`eq-scale-backward`. Bytes decide
+#   whether they can be done at full speed {eq}`eq-scale-roofline`.
+# - bfloat16 has eight bits of precision. Products live with it; losses, sums and stored weights do
+#   not {eq}`eq-scale-lost`.
+# - Several processes that average their gradients are one process with a larger batch
+#   {eq}`eq-scale-union`, but for batch normalisation. A ring sends less than twice the gradient,
+#   however many they are {eq}`eq-scale-ring`.
+# - Noise falls as $1/B$ {eq}`eq-scale-noise`. Below the noise scale a larger batch saves steps in
+#   proportion, beyond it nearly none {eq}`eq-scale-critical`.
+# - A resumed run is equal to the last bit, or it is another run. Write every $\sqrt{2CM}$
+#   {eq}`eq-scale-young`.
 # - Hours are steps times FLOPs, divided by a ceiling and a share that you measured {eq}`eq-scale-cost`.
 #
 # ## Further reading
 #
-# {cite:t}`williams2009` introduced the roofline, {cite:t}`amdahl1967` his law, in three pages. {cite:t}`micikevicius2017` is the
-# paper on training in half precision, with float32 master weights. {cite:t}`goyal2017` trained on ImageNet in an hour by the linear rule, and tell what else it
-# took; {cite:t}`mccandlish2018` explain how far such a rule reaches. {cite:t}`li2020` describe PyTorch's data parallelism,
-# {cite:t}`chen2016training` how to trade arithmetic for memory, {cite:t}`dao2022` what thinking in bytes did for attention.
-# {cite:t}`young1974` needs two pages; {cite:t}`daly2006` refines it.
+# {cite:t}`williams2009` introduced the roofline, {cite:t}`amdahl1967` his law, in three pages.
+# {cite:t}`micikevicius2017` is the paper on training in half precision, with float32 master weights.
+# {cite:t}`goyal2017` trained on ImageNet in an hour by the linear rule, and tell what else it took;
+# {cite:t}`mccandlish2018` explain how far such a rule reaches. {cite:t}`li2020` describe PyTorch's
+# data parallelism, {cite:t}`chen2016training` how to trade arithmetic for memory, {cite:t}`dao2022`
+# what thinking in bytes did for attention. {cite:t}`young1974` needs two pages; {cite:t}`daly2006`
+# refines it.
