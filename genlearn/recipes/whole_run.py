@@ -78,7 +78,7 @@ def whole_run(
     head = Head(name, dataset.shape, dataset.levels)
     group.first(lambda: open_run(folder, head, config, resume))
     if progress and group.rank == 0:
-        print(speed, file=sys.stderr)
+        print(f"training on {speed}", file=sys.stderr)
     model = build(config, dataset.shape, dataset.levels)
 
     def picture() -> Tensor:
