@@ -1,6 +1,7 @@
 """How fast a training goes, and how much memory it takes."""
 
 import json
+import math
 from pathlib import Path
 
 from genlearn.history import History
@@ -41,7 +42,8 @@ class Throughput(Callback):
             "images_per_second": images / lap.seconds,
             "memory_mb": peak_memory(device),
         }
-        self.rows.add(training.step, {name: round(value, 2) for name, value in row.items()})
+        row = {name: round(value, 2) for name, value in row.items() if math.isfinite(value)}
+        self.rows.add(training.step, row)
         if training.over or training.step - self.written >= self.every:
             self.rows.write(self.file)
             self.written = training.step

@@ -135,6 +135,11 @@ def train(
     )
 
 
+def forward(trained: Trained, images: Tensor) -> dict[str, Tensor]:
+    """Pass as many generated as real images through the networks, to count the work of it."""
+    return trained.model.discriminator_loss(Step(0, (images,), torch.default_generator))
+
+
 def run(
     config: Config, folder: Path, *, resume: bool = False, progress: bool = False
 ) -> dict[str, Any]:
@@ -144,9 +149,6 @@ def run(
     accuracy on the test split, the classes that it sees in samples, and the Fréchet distance of its
     features between samples and the test split.
     """
-
-    def forward(trained: Trained, images: Tensor) -> dict[str, Tensor]:
-        return trained.model.discriminator_loss(Step(0, (images,), torch.default_generator))
 
     def evaluate(trained: Trained, dataset: data.Dataset) -> dict[str, Any]:
         result: dict[str, Any] = {"steps": config.steps, "judge": None, "samples": None}

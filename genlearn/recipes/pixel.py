@@ -119,6 +119,13 @@ def train(
     )
 
 
+def forward(trained: Trained, images: Tensor) -> Tensor:
+    """Pass images of levels through the network once, so that the work of it can be counted."""
+    model = trained.model
+    label = images.new_zeros(len(images), dtype=torch.int64) if model.classes else None
+    return model.log_prob(images, label)
+
+
 def run(
     config: Config, folder: Path, *, resume: bool = False, progress: bool = False
 ) -> dict[str, Any]:
@@ -131,10 +138,6 @@ def run(
     """
     if config.classes:
         _check_labels(config)
-
-    def forward(trained: Trained, images: Tensor) -> Tensor:
-        label = images.new_zeros(len(images), dtype=torch.int64) if config.classes else None
-        return trained.model.log_prob(images, label)
 
     def evaluate(trained: Trained, dataset: data.Dataset) -> dict[str, Any]:
         best = trained.best

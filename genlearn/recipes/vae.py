@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from genlearn import data
 from genlearn.devices import state_put_back
@@ -90,6 +91,11 @@ def train(
     )
 
 
+def forward(model: VAE, images: Tensor) -> Tensor:
+    """Pass images of levels through the networks once, so that the work of it can be counted."""
+    return model.elbo(images)
+
+
 def run(
     config: Config, folder: Path, *, resume: bool = False, progress: bool = False
 ) -> dict[str, Any]:
@@ -131,7 +137,7 @@ def run(
         folder,
         build=build,
         train=train,
-        forward=lambda model, images: model.elbo(images),
+        forward=forward,
         draw=lambda model, _: sample(model, 64, config.seed),
         evaluate=evaluate,
         # There is no rate when the importance-weighted bound is trained.

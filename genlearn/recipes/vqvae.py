@@ -197,6 +197,11 @@ def fit_prior(model: VQVAE, split: data.Split) -> IndependentPrior:
     return IndependentPrior.fit(encode(model, split), len(model.codebook))
 
 
+def forward(model: VQVAE, images: Tensor) -> Tensor:
+    """Pass images of levels through the networks once, so that the work of it can be counted."""
+    return model.decoder(model.encoder(images.float()))
+
+
 def run(
     config: Config, folder: Path, *, resume: bool = False, progress: bool = False
 ) -> dict[str, Any]:
@@ -240,7 +245,7 @@ def run(
         folder,
         build=build,
         train=train,
-        forward=lambda model, images: model.decoder(model.encoder(images.float())),
+        forward=forward,
         draw=draw,
         evaluate=evaluate,
         curves=("vqvae/distortion", "valid/distortion"),

@@ -73,7 +73,10 @@ def whole_run(
     dataset = group.first(lambda: data.load(config.data))  # it may have to be downloaded: once
     if config.compile:
         check_compiler(device)
-    speed = chosen_speed(config, device, _work(config, dataset, build, forward))
+    work = 0.0
+    if not config.threads and cores() > config.devices:  # only then it decides something
+        work = work_of_a_step(config, dataset, build, forward)
+    speed = chosen_speed(config, device, work)
     torch.set_num_threads(speed.threads)
     head = Head(name, dataset.shape, dataset.levels)
     group.first(lambda: open_run(folder, head, config, resume))
@@ -101,6 +104,8 @@ def whole_run(
     callbacks.append(checkpoint)
     history = train(config, dataset, model, tuple(callbacks))
     trained = time.perf_counter()
+    if progress and group.rank == 0 and (last := history.rows[-1]["step"]) < config.steps:
+        print(f"ended early, after step {last}: patience was {config.patience}", file=sys.stderr)
 
     def conclude() -> dict[str, Any]:
         result = {"data": config.data, "levels": dataset.levels, **evaluate(model, dataset)}
@@ -215,10 +220,18 @@ def chosen_speed(config: Settings, device: torch.device, work: float = 0.0) -> S
     )
 
 
-def _work(config, dataset, build, forward) -> float:
-    """Count the work of a step, where it says how many threads there are to be."""
-    if config.threads or cores() <= config.devices:
-        return 0.0
+def work_of_a_step(
+    config: Settings,
+    dataset: data.Dataset,
+    build: Callable[[Any, tuple[int, int, int], int], Any],
+    forward: Callable[[Any, Tensor], Any],
+) -> float:
+    """Count the floating-point operations of a step: see :func:`genlearn.speed.step_work`.
+
+    Args:
+        config, dataset: of the run.
+        build, forward: as for :func:`whole_run`.
+    """
     with torch.device("meta"):  # shapes alone: nothing is computed, and nothing is drawn
         images = torch.zeros(config.batch_size, *dataset.shape, dtype=torch.uint8)
         model = build(config, dataset.shape, dataset.levels)

@@ -81,13 +81,15 @@ def test_threads_are_chosen_from_the_work_and_a_run_says_so(monkeypatch, tmp_pat
     assert (environment["speed"], environment["threads"]) == (said, 1)
 
 
-def test_patience_ends_a_run_which_is_evaluated_as_it_is(tmp_path, contents):
+def test_patience_ends_a_run_which_is_evaluated_as_it_is(tmp_path, contents, capsys):
     """By steps so small nothing is learned."""
     options = ["train", "vae", "--steps", "400", "--hidden", "4", "--learning-rate", "1e-12"]
     options += ["--evaluate-every", "5", "--patience", "2", "--out", str(tmp_path)]
     assert main(options) == 0
+    said = capsys.readouterr().err.splitlines()[-1]
     (checkpoint,) = tmp_path.glob("checkpoint-*")
     step = int(checkpoint.name.removeprefix("checkpoint-"))
+    assert said == f"ended early, after step {step}: patience was 2"
     assert step < 400
     assert step % 5 == 0
     rows = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
