@@ -52,7 +52,9 @@ def launch(function: Callable[[], Value], devices: int = 1, device: str = "auto"
     if devices == 1:
         return function()
     kind = _kind(devices, device)
-    return supervised(_in_a_group, (function, devices, 1, kind), devices, fork=kind == "cpu")
+    slow = ["lightning_fabric", getattr(function, "func", function).__module__]
+    arguments = (function, devices, 1, kind)
+    return supervised(_in_a_group, arguments, devices, preload=slow if kind == "cpu" else None)
 
 
 def devices_here(asked: int = 1) -> int:

@@ -25,24 +25,27 @@ class Died(ProcessError):
     """A process ended without a word."""
 
 
-def supervised(function: Callable, arguments: Sequence[Any], count: int, *, fork: bool) -> Any:
+def supervised(
+    function: Callable, arguments: Sequence[Any], count: int, *, preload: Sequence[str] | None
+) -> Any:
     """Call a function in several new processes of this machine; return what the first returned.
 
     Args:
         function: of a module; it finds its rank in the environment, as ``torchrun`` would say it.
         arguments: of the function.
         count: of processes.
-        fork: begin each as a copy of one process that has imported what is slow to import. Not for
-            CUDA: what an import finds out about it would not survive.
+        preload: modules which one process imports, so that the others can begin as copies of it,
+            at once; None: each imports them itself, as CUDA demands, which survives no copying.
 
     Raises:
         BaseException: of the process that failed first; it says the rank if it is for the user.
         Died: if that process was killed.
     """
-    fork = fork and "forkserver" in multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("forkserver" if fork else "spawn")
-    if fork:
-        context.set_forkserver_preload([__name__, "lightning_fabric"])
+    if preload is None or "forkserver" not in multiprocessing.get_all_start_methods():
+        context = multiprocessing.get_context("spawn")
+    else:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["__main__", *preload])
     processes, pipes, port = [], [], _free_port()
     with contextlib.ExitStack() as at_the_end:
         with _handling(signal.SIGINT, handler=signal.SIG_IGN):  # new processes inherit it
