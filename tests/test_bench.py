@@ -259,6 +259,7 @@ def test_the_warm_up_is_not_timed(numbered, clock):
     assert timing.seconds_a_step == 0.25
     assert timing.images_a_second == 16
     assert timing.quartiles == (0.25, 0.25)
+    assert set(timing.seconds) == {0.25 * timing.steps}
     assert len(timing.seconds) == stopwatch.BLOCKS
     assert timing.steps % 2 == 0
     assert sum(timing.seconds) == pytest.approx(15.0, abs=2.0)
