@@ -4,12 +4,14 @@ config.toml           the settings with which the run was begun, by which the mo
 checkpoint-002000/    weights and state of the training, and the weights that were best by then,
                       where a validation figure chooses them; the newest checkpoints are kept
 history.jsonl         what was logged, one row a line; as of the newest checkpoint
-speed.jsonl           steps and images a second, and memory, one row a line
 result.json           the figures at the end
 samples.png           images drawn from the trained model
 curves.png            the history as a figure
 evaluation.json       what `genlearn evaluate` found, with a picture beside it; not there before
-environment.json      where and when it was made; this file and speed.jsonl differ between equal runs
+environment.json      where and when it was made
+speed.jsonl           steps and images a second, and memory, on the way
+
+Equal runs leave equal files, whatever interrupted them, but for the last two.
 """
 
 import datetime
