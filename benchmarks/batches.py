@@ -79,7 +79,6 @@ def main() -> None:
         "milliseconds_a_batch_amid_training": amid,
         "images": source,
         "draws": draws,
-        "threads": 1,
     }
     record("batches", line, numbers)
 

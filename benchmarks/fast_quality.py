@@ -78,8 +78,8 @@ def main() -> None:
         + ("; all the same" if not differ else f"; not the same: {', '.join(differ)}")
         + " within the spread over seeds"
     )
-    rest = {"seeds": SEEDS, "kept": not differ, "bf16_support": bf16_support(), "threads": 1}
-    record("fast_quality", line, {"models": numbers, **rest})
+    rest = {"kept": not differ, "bf16_support": bf16_support()}
+    record("fast_quality", line, {"models": numbers, **rest}, seeds=range(SEEDS))
 
 
 def compare(trial: Trial, share: float) -> dict:

@@ -31,7 +31,7 @@ import torch
 from common.families import FAMILIES, SWITCHES, Family
 from common.processor import bf16_support
 from common.record import record
-from common.turns import Turns, take_turns
+from common.turns import Turns, keep_memory, take_turns
 
 BARS = {
     "MLP VAE": 1.5,
@@ -52,6 +52,7 @@ def main() -> None:
     settings = parser.parse_args()
 
     torch.set_num_threads(1)
+    keep_memory()
     support = bf16_support()
     numbers = {}
     with tempfile.TemporaryDirectory() as cache:
@@ -71,7 +72,7 @@ def main() -> None:
     else:
         line += f"; the bars are for a processor with AMX, this one has {support}: reported alone"
     rest = {"bars_on_amx": BARS, "kept": kept, "bf16_support": support}
-    record("fast_settings", line, {"models": numbers, **rest, "threads": 1})
+    record("fast_settings", line, {"models": numbers, **rest})
 
 
 def measure(make: Callable[[], Family], blocks: int) -> dict:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-import torch._dynamo
 from by_hand import gan as gans
 from by_hand import pixelcnn
 from by_hand import vae as vaes
@@ -23,6 +22,7 @@ from genlearn.distributions import GaussianPixels
 from genlearn.losses import ADVERSARIAL_LOSSES, interpolates, unit_gradient_penalty
 from genlearn.models import GAN, VAE, gated_pixel_cnn
 from genlearn.nets import mlp
+from genlearn.speed import channels_last_, compile_
 from genlearn.training import Callback, Objective, Step, fit
 
 SWITCHES = ("fused", "channels-last", "bf16", "compile")
@@ -81,17 +81,6 @@ class Family:
         parameters = self.networks[name].parameters()
         return torch.optim.Adam(parameters, *self.adam, fused="fused" in switches or None)
 
-    def prepare(self, switches: Collection[str]) -> None:
-        """Turn the networks to what was switched on, in place."""
-        if "channels-last" in switches:
-            for network in self.networks.values():
-                network.to(memory_format=torch.channels_last)
-        if "compile" in switches:
-            # PyTorch's compiler passes over a plain Sequential unless it wraps the call.
-            with torch._dynamo.config.patch(wrap_top_frame=True):
-                for network in self.compilable:
-                    network.compile()
-
     def fit(
         self,
         batches: Batches | Draws,
@@ -101,14 +90,26 @@ class Family:
         seed: int = 0,
     ) -> None:
         """Train with the library's own loop."""
-        self.prepare(switches)
-        precision = "bf16" if "bf16" in switches else "fp32"
-        options = {"precision": precision, "device": "cpu", "callbacks": callbacks, "seed": seed}
-        fit(self.networks, self.objectives(switches), batches, steps, **options)
+        fit(
+            self.networks,
+            self.objectives(switches),
+            batches,
+            steps,
+            precision="bf16" if "bf16" in switches else "fp32",
+            channels_last="channels-last" in switches,
+            compile=self.compilable if "compile" in switches else (),
+            device="cpu",
+            seed=seed,
+            callbacks=callbacks,
+        )
 
     def own_loop(self, images: Tensor, switches: Collection[str] = ()) -> Iterator[None]:
         """The loop by hand, with the losses of the library; with switches, a faster one."""
-        self.prepare(switches)
+        if "channels-last" in switches:
+            for network in self.networks.values():
+                channels_last_(network)
+        if "compile" in switches:
+            compile_(self.compilable)
         batches = shuffled(images, self.batch)
         players = []
         for name, loss in self.losses.items():
