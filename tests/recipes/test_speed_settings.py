@@ -76,7 +76,7 @@ def test_threads_are_chosen_from_the_work_and_a_run_says_so(monkeypatch, tmp_pat
     config = replace(RECIPES[name].config("digits"), steps=1, batch_size=4, **SMALL[name], **few)
     RECIPES[name].run(config, tmp_path / name, progress=True)
     said = capsys.readouterr().err.splitlines()[0]
-    assert said.startswith("cpu, 1 thread (a step is small: 0.0")
+    assert said.startswith("training on cpu, 1 thread (a step is small: 0.0")
     environment = json.loads((tmp_path / name / "environment.json").read_text())
     assert (environment["speed"], environment["threads"]) == (said, 1)
 
