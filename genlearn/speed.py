@@ -17,8 +17,8 @@ from torch import nn
 
 from genlearn.errors import TrainingError
 
-WORK_OF_A_THREAD = 0.25e9
-"""Floating-point operations of a step for which one more thread pays. Measured for the second."""
+WORK_OF_TWO_THREADS = 0.5e9
+"""Floating-point operations of a step from which a second thread pays: measured."""
 FORWARD_PASSES = 3
 """Work of a step in forward passes: going backward costs two, one for each factor of a product."""
 
@@ -67,7 +67,7 @@ def choose_speed(
         precision: "auto" is bf16 on CUDA where the device computes in it, else fp32. A CPU that
             could go faster in bf16 keeps to fp32, so that all of them compute nearly the same.
         channels_last: "auto" is on for bf16 on CUDA, whose units for such products read the
-            channels of a pixel together.
+            channels of a pixel together. On a CPU it brought little where it was measured.
         compile: whether networks are to be compiled.
         threads: 0 is as many as the work of a step is worth, and one where the CPU only hands work
             to another device.
@@ -107,7 +107,9 @@ def choose_threads(work: float, cores: int, device: torch.device) -> tuple[int, 
     """Return a number of threads for a step, and why.
 
     Small steps are slower on two threads than on one: each operation waits until all threads are
-    done with their part of it.
+    done with their part of it. So each further one gains less, and the number grows as the root of
+    the work: two for ``WORK_OF_TWO_THREADS``, four for four times as much. Beyond two it is not
+    measured.
 
     Args:
         work: floating-point operations of the step.
@@ -119,7 +121,7 @@ def choose_threads(work: float, cores: int, device: torch.device) -> tuple[int, 
     if cores <= 1:
         return 1, "one core"
     size = f"{work / 1e9:.2g} GFLOP"
-    threads = max(1, min(cores, int(work / WORK_OF_A_THREAD)))
+    threads = max(1, min(cores, int(2 * math.sqrt(work / WORK_OF_TWO_THREADS))))
     return threads, f"a step {'is small' if threads == 1 else 'has work for them'}: {size}"
 
 

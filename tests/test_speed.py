@@ -31,7 +31,10 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda")
     ("gflop", "cores", "device", "threads", "why"),
     [
         (0.1, 8, CPU, 1, "a step is small: 0.1 GFLOP"),
-        (0.6, 8, CPU, 2, "a step has work for them: 0.6 GFLOP"),
+        (0.49, 8, CPU, 1, "a step is small: 0.49 GFLOP"),
+        (0.5, 8, CPU, 2, "a step has work for them: 0.5 GFLOP"),
+        (2, 8, CPU, 4, "a step has work for them: 2 GFLOP"),
+        (2, 2, CPU, 2, "a step has work for them: 2 GFLOP"),
         (100, 8, CPU, 8, "a step has work for them: 1e+02 GFLOP"),
         (100, 1, CPU, 1, "one core"),
         (100, 0, CPU, 1, "one core"),  # more processes than cores

@@ -28,9 +28,9 @@ from genlearn.errors import GenlearnError, RunError
 from genlearn.recipes import RECIPES
 from genlearn.recipes.pixel_settings import MODELS
 from genlearn.recipes.run_folder import source_commit
+from genlearn.recipes.run_speed import speed_of_run
 from genlearn.recipes.settings import Settings
-from genlearn.recipes.whole_run import chosen_speed
-from genlearn.speed import check_compiler, peak_memory
+from genlearn.speed import peak_memory
 from genlearn.training import Callback
 
 FORMAT = 1
@@ -103,18 +103,16 @@ def measure(job: Job, seconds: float = 3.0, steps: int = 0) -> dict[str, Any]:
     recipe, device = RECIPES[job.recipe], pick_device(job.config.device)
     config = replace(job.config, steps=ENDLESS, evaluate_every=ENDLESS, patience=0)
     dataset, period = data.load(config.data), _period(config)
-    if config.compile:
-        check_compiler(device)
     before = peak_memory(device)
 
     def train(config: Settings, watcher: Callback) -> None:
         model = recipe.build(config, dataset.shape, dataset.levels)
         recipe.train(config, dataset, model, (watcher,))
 
-    # What is compiled cannot be counted. The work says how many threads there are.
+    speed = speed_of_run(config, device, dataset, recipe.build, recipe.forward)
+    # What is compiled cannot be counted.
     train(replace(config, compile=False), count := CountSteps(period, skip=period))
     cost = count.cost()
-    speed = chosen_speed(config, device, cost.flops)
     torch.set_num_threads(speed.threads)
     train(config, watch := Stopwatch(seconds, period, steps, config.batch_size, device))
     timing, memory = watch.timing, peak_memory(device)

@@ -29,7 +29,8 @@ from genlearn.nets import restate_batch_norm
 from genlearn.recipes.gan_settings import Config, config
 from genlearn.recipes.judge import accuracy, judge_figures, train_judge
 from genlearn.recipes.run_folder import load_newest, read_config, read_head
-from genlearn.recipes.whole_run import drawn, fit_options, in_parts, whole_run
+from genlearn.recipes.run_speed import fit_options
+from genlearn.recipes.whole_run import drawn, in_parts, whole_run
 from genlearn.training import Callback, Objective, Step, evaluating, fit
 
 NAME = "gan"

@@ -163,16 +163,9 @@ def train(
         _see_all_batches(model.codebook, current_group())
         model.after_step()
 
-    return descend(
-        NAME,
-        config,
-        dataset,
-        model,
-        loss,
-        (*validation(config, validate, "valid/distortion"), *callbacks),
-        networks=(model.encoder, model.decoder),
-        after_step=after_step,
-    )
+    options = {"networks": (model.encoder, model.decoder), "after_step": after_step}
+    callbacks = (*validation(config, validate, "valid/distortion"), *callbacks)
+    return descend(NAME, config, dataset, model, loss, callbacks, **options)
 
 
 def _see_all_batches(codebook: Codebook, group: Group) -> None:

@@ -24,8 +24,8 @@ from genlearn.recipes.run_folder import (
     write_config,
     write_result,
 )
+from genlearn.recipes.run_speed import fit_options, speed_of_run
 from genlearn.recipes.settings import Settings
-from genlearn.speed import Speed, check_compiler, choose_speed, cores, step_work
 from genlearn.throughput import Throughput
 from genlearn.training import Callback, Objective, Step, fit
 
@@ -71,12 +71,7 @@ def whole_run(
     began, commit, group = time.perf_counter(), source_commit(), current_group()
     device = pick_device(config.device)  # an error here leaves no folder behind
     dataset = group.first(lambda: data.load(config.data))  # it may have to be downloaded: once
-    if config.compile:
-        check_compiler(device)
-    work = 0.0
-    if not config.threads and cores() > config.devices:  # only then it decides something
-        work = work_of_a_step(config, dataset, build, forward)
-    speed = chosen_speed(config, device, work)
+    speed = speed_of_run(config, device, dataset, build, forward)
     torch.set_num_threads(speed.threads)
     head = Head(name, dataset.shape, dataset.levels)
     group.first(lambda: open_run(folder, head, config, resume))
@@ -164,26 +159,6 @@ def descend(
     )
 
 
-def fit_options(config: Settings, networks: Sequence[nn.Module]) -> dict[str, Any]:
-    """Return what the settings say of :func:`genlearn.training.fit`.
-
-    Args:
-        config: the settings.
-        networks: those that can be compiled.
-    """
-    speed = chosen_speed(config, pick_device(config.device))
-    return {
-        "accumulate": config.accumulate,
-        "clip": config.clip_gradient or None,
-        "precision": speed.precision,
-        "channels_last": speed.channels_last,
-        "compile": networks if config.compile else (),
-        "device": config.device,
-        "group": current_group(),
-        "seed": config.seed,
-    }
-
-
 def validation(
     config: Settings,
     function: Callable[[], dict[str, float]],
@@ -205,37 +180,6 @@ def validation(
     if config.patience:
         callbacks.append(StopEarly(figure, config.patience))
     return callbacks
-
-
-def chosen_speed(config: Settings, device: torch.device, work: float = 0.0) -> Speed:
-    """Return what the settings switch on; work: of a step, see :func:`choose_speed`."""
-    return choose_speed(
-        device,
-        precision=config.precision,
-        channels_last=config.channels_last,
-        compile=config.compile,
-        threads=config.threads,
-        work=work,
-        processes=config.devices,
-    )
-
-
-def work_of_a_step(
-    config: Settings,
-    dataset: data.Dataset,
-    build: Callable[[Any, tuple[int, int, int], int], Any],
-    forward: Callable[[Any, Tensor], Any],
-) -> float:
-    """Count the floating-point operations of a step: see :func:`genlearn.speed.step_work`.
-
-    Args:
-        config, dataset: of the run.
-        build, forward: as for :func:`whole_run`.
-    """
-    with torch.device("meta"):  # shapes alone: nothing is computed, and nothing is drawn
-        images = torch.zeros(config.batch_size, *dataset.shape, dtype=torch.uint8)
-        model = build(config, dataset.shape, dataset.levels)
-        return step_work(lambda: forward(model, images))
 
 
 def pixel_likelihood(name: str, levels: int, components: int = 1) -> distributions.PixelLikelihood:

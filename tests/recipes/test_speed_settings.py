@@ -8,7 +8,7 @@ import torch
 
 from genlearn import data, speed
 from genlearn.cli import main
-from genlearn.recipes import RECIPES, gan, vae, whole_run
+from genlearn.recipes import RECIPES, gan, run_speed, vae, whole_run
 
 SMALL = {
     "vae": {"hidden": (8,)},
@@ -70,7 +70,7 @@ def test_a_discriminator_whose_gradient_is_penalised_is_not_compiled(monkeypatch
 @pytest.mark.parametrize("name", SMALL)
 def test_threads_are_chosen_from_the_work_and_a_run_says_so(monkeypatch, tmp_path, capsys, name):
     """Small models get one thread however many cores there are."""
-    monkeypatch.setattr(whole_run, "cores", lambda: 4)
+    monkeypatch.setattr(run_speed, "cores", lambda: 4)
     monkeypatch.setattr(speed, "cores", lambda: 4)
     few = {"gan": {"samples": 2, "judge_steps": 1}}.get(name, {})
     config = replace(RECIPES[name].config("digits"), steps=1, batch_size=4, **SMALL[name], **few)
