@@ -85,6 +85,29 @@ def test_processes_together_draw_the_batches_and_the_noise_of_one_that_accumulat
     assert len({noise for _, noise in alone}) == len(alone)
 
 
+def test_running_statistics_of_batch_norm_are_averaged_with_the_gradients(numbered):
+    """Here the mean over the processes is said to be half of what this one has."""
+
+    class Halved(Rank):
+        def average(self, tensors):
+            for tensor in tensors:
+                tensor.detach().mul_(0.5)
+
+    def trained(group: Group) -> nn.BatchNorm2d:
+        network = nn.BatchNorm2d(1)
+        loss = lambda step: (network(step.batch[0].float()) - 3).square().mean()
+        objective = Objective("n", loss, torch.optim.SGD(network.parameters(), lr=1.0))
+        fit({"n": network}, [objective], numbered(12, 4), 1, group=group)
+        return network
+
+    alone, together = trained(Group()), trained(Halved(0, 2))
+    assert alone.bias.item() == pytest.approx(6)  # it began at zero
+    assert together.bias.item() == pytest.approx(3)
+    assert alone.running_mean > 0.5
+    assert together.running_mean.item() == alone.running_mean.item() / 2
+    assert together.running_var.item() == alone.running_var.item() / 2
+
+
 def test_while_the_first_process_works_alone_it_is_its_own_group(monkeypatch):
     class Broadcasting:
         global_rank, world_size, device = 0, 2, torch.device("cpu")

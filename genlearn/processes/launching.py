@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import torch
 
-from genlearn.errors import ProcessError
+from genlearn.errors import GenlearnError, ProcessError
 from genlearn.processes.group import Group, current_group, joined
 from genlearn.processes.supervising import supervised
 
@@ -22,7 +22,7 @@ Value = TypeVar("Value")
 
 # The first process may evaluate for hours while the others wait for its figures. A process that
 # ended is noticed at once, by its closed connection or by who started it: not by a time limit.
-LONGEST_WAIT = timedelta(days=30)
+LONGEST_WAIT = timedelta(days=7)
 
 
 def launch(function: Callable[[], Value], devices: int = 1, device: str = "auto") -> Value | None:
@@ -109,7 +109,12 @@ def _in_a_group(function: Callable[[], Value], devices: int, nodes: int, kind: s
     fabric = Fabric(accelerator=kind, devices=devices, num_nodes=nodes, strategy=strategy)
     fabric.launch()
     with joined(Group(fabric)):
-        value = function()
+        try:
+            value = function()
+        except GenlearnError as error:
+            if error.args == (str(error),):
+                error.args = (f"rank {fabric.global_rank}: {error}",)
+            raise
         current_group().any(False)  # nobody leaves while another may still need it
     torch.distributed.destroy_process_group()
     return value if fabric.global_rank == 0 else None

@@ -51,7 +51,10 @@ def supervised(
         with _handling(signal.SIGINT, handler=signal.SIG_IGN):  # new processes inherit it
             for rank in range(count):
                 ours, theirs = context.Pipe(duplex=False)
-                call = (function, arguments, rank, count, port, theirs)
+                place = {"RANK": rank, "LOCAL_RANK": rank, "NODE_RANK": 0, "WORLD_SIZE": count}
+                place |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+                environment = os.environ | {key: str(value) for key, value in place.items()}
+                call = (function, arguments, environment, theirs)
                 process = context.Process(target=_process, args=call)
                 process.start()
                 at_the_end.callback(_end, process)
@@ -101,14 +104,12 @@ def _wait(
             try:
                 what, content = pickle.loads(pipe.recv_bytes())
             except EOFError:
-                what, content = FAILED, Died(_how_it_ended(processes[rank]))
+                what, content = FAILED, Died(f"rank {rank} {_how_it_ended(processes[rank])}")
             if what == BEGUN:
                 begun.add(rank)
                 continue
             del running[pipe]
             if what == FAILED:
-                if isinstance(content, GenlearnError) and content.args == (str(content),):
-                    content.args = (f"rank {rank}: {content}",)
                 errors.append(content)
                 # Those who were interrupted all end by themselves, the first when it has written.
                 if until is None and not isinstance(content, Interrupted):
@@ -136,21 +137,14 @@ def _end(process: multiprocessing.Process) -> None:
 
 
 def _process(
-    function: Callable,
-    arguments: Sequence[Any],
-    rank: int,
-    count: int,
-    port: int,
-    pipe: Connection,
+    function: Callable, arguments: Sequence[Any], environment: dict[str, str], pipe: Connection
 ) -> None:
     """What each new process does."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if hasattr(os, "setpgrp"):
         os.setpgrp()  # Ctrl-C goes to the one who started us, who passes it on: not twice
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    ranks = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "NODE_RANK": 0}
-    os.environ.update({key: str(number) for key, number in ranks.items()})
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    os.environ.update(environment)
     if "OMP_NUM_THREADS" not in os.environ:  # as torchrun does: together they would be too many
         os.environ["OMP_NUM_THREADS"] = "1"
         torch.set_num_threads(1)

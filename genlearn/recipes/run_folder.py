@@ -56,7 +56,8 @@ def open_run(folder: Path, head: Head, config: Any, resume: bool) -> None:
     """Make the folder of a new run, or check that it belongs to this one.
 
     config.toml says with what the run was begun, for good. When it goes on, some settings may have
-    other values (``MAY_DIFFER``): those of its last part stand in environment.json.
+    other values (``MAY_DIFFER``): those of its last part stand in environment.json. So may the
+    batches which each process accumulates, if all together make an update of as many as before.
 
     Args:
         folder: of the run.
@@ -78,13 +79,21 @@ def open_run(folder: Path, head: Head, config: Any, resume: bool) -> None:
     if (found := read_head(folder)) != head:
         raise RunError(f"{folder}: holds a run of {found}, not {head}; choose another --out")
     before = read_config(folder, type(config))
+    may_differ = MAY_DIFFER
+    if _batches_an_update(before) == _batches_an_update(config):
+        may_differ = MAY_DIFFER | {"accumulate"}
     for field in fields(config):
         old, new = getattr(before, field.name), getattr(config, field.name)
-        if old != new and field.name not in MAY_DIFFER:
+        if old != new and field.name not in may_differ:
             raise RunError(
                 f"{file}: the run was begun with {field.name} = {old!r}, not {new!r}; "
                 "resume with the same settings, or choose another --out"
             )
+
+
+def _batches_an_update(config: Any) -> int:
+    """Of all processes: two of them train as one that accumulates two batches."""
+    return getattr(config, "devices", 1) * getattr(config, "accumulate", 1)
 
 
 def write_config(folder: Path, head: Head, config: Any) -> bool:

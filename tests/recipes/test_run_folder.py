@@ -172,3 +172,12 @@ def test_what_changes_between_equal_runs_stands_in_its_own_file(tmp_path, monkey
     assert environment["cores"] == os.cpu_count()
     of_the_machine = {"machine", "cpu", "device"}
     assert {"genlearn", "commit", "python", "torch", *of_the_machine} <= set(environment)
+
+
+def test_a_run_goes_on_in_more_processes_if_an_update_has_as_many_batches(tmp_path):
+    open_run(tmp_path, HEAD, Settings(devices=1, accumulate=4), resume=False)
+    for devices, accumulate in [(2, 2), (4, 1), (2, 4)]:  # in the last, each brings as many
+        config = Settings(devices=devices, accumulate=accumulate)
+        open_run(tmp_path, HEAD, config, resume=True)
+    with pytest.raises(RunError, match=r"was begun with accumulate = 4, not 2"):
+        open_run(tmp_path, HEAD, Settings(devices=4, accumulate=2), resume=True)
