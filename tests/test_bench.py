@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,8 +19,9 @@ from genlearn.data import Batches, load
 from genlearn.errors import RunError
 from genlearn.models import VAE
 from genlearn.nets import PixelSizes, RowLSTM
-from genlearn.recipes import RECIPES, bench, bench_command, gan
+from genlearn.recipes import RECIPES, bench, bench_command, gan, vae
 from genlearn.recipes.pixel_settings import MODELS
+from genlearn.recipes.whole_run import work_of_a_step
 from genlearn.training import Objective, fit
 
 
@@ -288,6 +290,36 @@ def test_images_of_every_update_are_counted(numbered, clock, options, draws):
     assert watch.timing.images_a_second == pytest.approx(4 * draws)
 
 
+def test_on_cuda_events_mark_the_blocks_and_the_host_waits_for_none(numbered, clock, monkeypatch):
+    """With a stand-in for CUDA, whose every step takes 2 ms."""
+    did = []
+
+    class Event:
+        def __init__(self, enable_timing):
+            assert enable_timing
+
+        def record(self, stream):
+            assert stream == "stream of cuda"
+            did.append("event")
+            self.at = len(steps)
+
+        def elapsed_time(self, end):
+            return 2.0 * (end.at - self.at)
+
+    steps = []
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: f"stream of {device}")
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: did.append("wait"))
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: did.append("reset"))
+    watch = Stopwatch(steps=30, device="cuda")
+    one_weight(numbered(12, 4), watch, loss=lambda step: steps.append(step.index))
+    assert watch.timing.seconds_a_step == pytest.approx(0.002)
+    assert len(watch.timing.seconds) == stopwatch.BLOCKS
+    begin = did.index("reset")
+    assert did[:begin] == ["wait"] * begin
+    assert did[begin:] == ["reset", *["event"] * (stopwatch.BLOCKS + 1), "wait"]
+
+
 def test_long_steps_are_timed_in_three_blocks_at_least(numbered, clock):
     def loss(step):
         clock[0] += 100.0
@@ -410,6 +442,20 @@ def test_shares_are_of_the_highest_ceilings_that_were_seen(monkeypatch):
     assert content["ceilings"] == {"fp32": {"flops": 2e10, "bytes": 5e9}}
     for row in content["rows"]:
         assert row["share_of_product"] == pytest.approx(row["flops_a_second"] / 2e10)
+
+
+def test_as_many_threads_as_a_run_would_take(monkeypatch, quick_ceilings):
+    works, real = [], bench.chosen_speed
+
+    def one_thread(config, device, work):  # others would stay behind in this process
+        works.append(work)
+        return real(replace(config, threads=1), device, work)
+
+    monkeypatch.setattr(bench, "chosen_speed", one_thread)
+    (job,) = bench.jobs(["vae"], batch_size=4, device="cpu")
+    bench.measure(job, steps=3)
+    assert works == [work_of_a_step(job.config, load("digits"), vae.build, vae.forward)]
+    assert works[0] > 0
 
 
 def test_a_model_without_memory_is_named_and_the_others_are_measured(monkeypatch, quick_ceilings):

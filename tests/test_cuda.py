@@ -8,7 +8,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from genlearn import data
-from genlearn.recipes import RECIPES
+from genlearn.recipes import RECIPES, bench
 from genlearn.recipes.pixel_settings import MODELS
 from genlearn.training import Callback
 
@@ -110,3 +110,28 @@ def test_the_host_waits_for_no_step_of_a_recipe(name):
             lambda: torch.cuda.set_sync_debug_mode("default"),
         ),
     )
+
+
+@needs_cuda
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_bench_measures_on_the_device(precision):
+    (job,) = bench.jobs(["vae"], device="cuda", batch_size=8, precision=precision, threads=1)
+    row = bench.measure(job, seconds=0.5)
+    assert row["device"] == torch.cuda.get_device_name()
+    assert row["memory_before_mb"] == 0 < row["peak_memory_mb"]
+    assert 0 < row["seconds_a_step"] < 1
+    assert row["not_counted"] == []
+    # No step is faster than the ceilings of the same device, but for what its caches keep.
+    assert row["flops_a_step"] / row["seconds_a_step"] < row["ceilings"]["flops"]
+
+
+@needs_cuda
+def test_memory_on_the_device_stays_as_it_is():
+    seen = {}
+
+    class Watch(Callback):
+        def after_step(self, training):
+            seen[training.step] = torch.cuda.memory_allocated()
+
+    train("vae", "cuda", 300, Watch())
+    assert seen[299] == seen[199]  # as far from a log point, where pending values are let go

@@ -110,12 +110,12 @@ def measure(job: Job, seconds: float = 3.0, steps: int = 0) -> dict[str, Any]:
         recipe.train(config, dataset, model, (watcher,))
 
     speed = speed_of_run(config, device, dataset, recipe.build, recipe.forward)
-    # What is compiled cannot be counted.
-    train(replace(config, compile=False), count := CountSteps(period, skip=period))
-    cost = count.cost()
     torch.set_num_threads(speed.threads)
     train(config, watch := Stopwatch(seconds, period, steps, config.batch_size, device))
     timing, memory = watch.timing, peak_memory(device)
+    # What is compiled cannot be counted.
+    train(replace(config, compile=False), count := CountSteps(period, skip=period))
+    cost = count.cost()
     ceilings = measure_ceilings(str(device), speed.precision, min(0.5, seconds / 6))
     low, high = timing.quartiles
     return {
