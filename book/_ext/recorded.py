@@ -12,7 +12,7 @@ import results
 import results_commits
 
 FOLDED = 6  # rows; a longer table is folded
-WIDTH = 40  # columns of a command, less the backslash at its end
+WIDTH = 37  # columns of a command on a phone, less the backslash at its end
 
 
 def benchmarks(root: Path) -> str:
@@ -85,7 +85,7 @@ def _command(command: str) -> str:
     """Show a command in lines for a narrow screen, which a shell reads as one."""
     lines = [""]
     for option in re.split(" (?=--)", command):
-        if lines[-1] and len(lines[-1]) + len(option) > WIDTH:
+        if lines[-1] and len(f"{lines[-1]} {option}") > WIDTH:
             lines.append("   ")
         lines[-1] += f" {option}" if lines[-1] else option
     return "\n".join(["```text", " \\\n".join(lines), "```"])
