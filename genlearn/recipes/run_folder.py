@@ -186,8 +186,10 @@ def write_result(
         facts: what need not be equal, such as how long it took.
         device: on which it was trained.
     """
+    program = Path(sys.argv[0]).name
     environment = {
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        # Under torchrun the command is run as a module.
+        "command": " ".join(["genlearn" if program == "cli.py" else program, *sys.argv[1:]]),
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
         **facts,
         "genlearn": genlearn.__version__,

@@ -153,10 +153,11 @@ def test_a_whole_number_will_do_where_a_fraction_may_stand(tmp_path):
     assert read_config(tmp_path, Config).rate == 1
 
 
-def test_what_changes_between_equal_runs_stands_in_its_own_file(tmp_path, monkeypatch):
+@pytest.mark.parametrize("program", ["/somewhere/bin/genlearn", "/somewhere/genlearn/cli.py"])
+def test_what_changes_between_equal_runs_stands_in_its_own_file(program, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # but the run was on the CPU
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "H200")
-    monkeypatch.setattr(sys, "argv", ["/somewhere/bin/genlearn", "train", "vae"])
+    monkeypatch.setattr(sys, "argv", [program, "train", "vae"])
     write_result(
         tmp_path,
         {"nats": 1.5},
