@@ -94,7 +94,6 @@ def test_a_checkpoint_leaves_no_trace_in_the_history(train, tmp_path):
 
     history = train(Checkpoint(tmp_path, every=3), At(7, look), At(15, look))
     assert history.rows == plain.rows
-    assert [row["step"] for row in plain.rows] == [4, 8, 12, 16, 20]
     assert seen == [1, 3]
 
 
@@ -212,13 +211,13 @@ class Two(Group):
     """The first of two processes; the other one is always of the same opinion but for signals."""
 
     def __init__(self) -> None:
-        self.rank, self.size, self.device, self.asked = 0, 2, None, 0
+        super().__init__()
+        self.size, self.asked = 2, 0
 
-    def average(self, tensors):
+    def average(self, *_):
         pass
 
-    def share(self, tensors):
-        pass
+    share = average_gradients = average
 
     def first(self, function):
         return function()
@@ -259,8 +258,7 @@ def test_a_folder_that_is_removed_is_made_again_with_all_it_must_hold(train, tmp
 
     checkpoint = Checkpoint(folder, every=5, prepare=prepare)
     history = train(At(7, lambda training: shutil.rmtree(folder)), checkpoint)
-    names = sorted(path.name for path in folder.iterdir())
-    assert names == ["checkpoint-000020", "config.toml", "history.jsonl"]
+    assert sorted(os.listdir(folder)) == ["checkpoint-000020", "config.toml", "history.jsonl"]
     assert (folder / "history.jsonl").read_text().count("\n") == len(history.rows) == 5
 
 
