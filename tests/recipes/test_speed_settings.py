@@ -78,7 +78,7 @@ def test_threads_are_chosen_from_the_work_and_a_run_says_so(monkeypatch, tmp_pat
     said = capsys.readouterr().err.splitlines()[0]
     assert said.startswith("training on cpu, 1 thread (a step is small: 0.0")
     environment = json.loads((tmp_path / name / "environment.json").read_text())
-    assert (environment["speed"], environment["threads"]) == (said, 1)
+    assert (environment["speed"], environment["threads"]) == (said.removeprefix("training on "), 1)
 
 
 def test_patience_ends_a_run_which_is_evaluated_as_it_is(tmp_path, contents, capsys):
