@@ -21,7 +21,7 @@ from genlearn.models import VAE
 from genlearn.nets import PixelSizes, RowLSTM
 from genlearn.recipes import RECIPES, bench, bench_command, gan, vae
 from genlearn.recipes.pixel_settings import MODELS
-from genlearn.recipes.whole_run import work_of_a_step
+from genlearn.recipes.run_speed import work_of_a_step
 from genlearn.training import Objective, fit
 
 
