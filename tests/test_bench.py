@@ -21,7 +21,6 @@ from genlearn.models import VAE
 from genlearn.nets import PixelSizes, RowLSTM
 from genlearn.recipes import RECIPES, bench, bench_command, gan, vae
 from genlearn.recipes.pixel_settings import MODELS
-from genlearn.recipes.run_speed import work_of_a_step
 from genlearn.training import Objective, fit
 
 
@@ -445,17 +444,18 @@ def test_shares_are_of_the_highest_ceilings_that_were_seen(monkeypatch):
 
 
 def test_as_many_threads_as_a_run_would_take(monkeypatch, quick_ceilings):
-    works, real = [], bench.chosen_speed
+    chosen, real = [], bench.speed_of_run
 
-    def one_thread(config, device, work):  # others would stay behind in this process
-        works.append(work)
-        return real(replace(config, threads=1), device, work)
+    def one_thread(config, *others):  # more would stay behind in this process
+        chosen.append(real(config, *others))
+        return replace(chosen[0], threads=1)
 
-    monkeypatch.setattr(bench, "chosen_speed", one_thread)
+    monkeypatch.setattr(bench, "speed_of_run", one_thread)
     (job,) = bench.jobs(["vae"], batch_size=4, device="cpu")
-    bench.measure(job, steps=3)
-    assert works == [work_of_a_step(job.config, load("digits"), vae.build, vae.forward)]
-    assert works[0] > 0
+    row = bench.measure(job, steps=3)
+    dataset, device = load("digits"), torch.device("cpu")
+    assert chosen == [real(job.config, device, dataset, vae.build, vae.forward)]
+    assert row["threads"] == 1
 
 
 def test_a_model_without_memory_is_named_and_the_others_are_measured(monkeypatch, quick_ceilings):

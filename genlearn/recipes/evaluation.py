@@ -82,7 +82,7 @@ def evaluate(
         weights: of Inception-v3, for its features.
         seed: of the samples.
         device: auto takes CUDA, then MPS, then the CPU.
-        best: take the weights that the validation split chose; see :func:`load_model`.
+        best: take the weights that the validation split chose; see ``load_model``.
         progress: show a bar on standard error, if that is a terminal.
 
     Raises:

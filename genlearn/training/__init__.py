@@ -2,6 +2,6 @@
 
 from genlearn.training.loop import evaluating, fit
 from genlearn.training.objective import Objective, Step
-from genlearn.training.state import Callback, Training
+from genlearn.training.state import Callback, Lap, Training
 
-__all__ = ["Callback", "Objective", "Step", "Training", "evaluating", "fit"]
+__all__ = ["Callback", "Lap", "Objective", "Step", "Training", "evaluating", "fit"]
