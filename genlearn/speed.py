@@ -189,8 +189,12 @@ def compile_(networks: Iterable[nn.Module], backend: str | Callable = "inductor"
     import torch._dynamo  # slow to import
 
     # PyTorch's compiler passes over the code of torch.nn itself, and so over a whole Sequential,
-    # without a word, unless something else calls it.
-    with torch._dynamo.config.patch(wrap_top_frame=True):
+    # without a word, unless something else calls it. All networks then have this caller in common,
+    # and with it the number of times that one function may be compiled: each network is, for
+    # training, for evaluation, and for another size of the batch.
+    config = torch._dynamo.config
+    config.recompile_limit = max(config.recompile_limit, 64)
+    with config.patch(wrap_top_frame=True):
         for network in networks:
             network.compile(backend=backend)
 

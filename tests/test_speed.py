@@ -19,7 +19,7 @@ from genlearn.speed import (
     compile_,
     step_work,
 )
-from genlearn.training import Callback, Objective, fit
+from genlearn.training import Callback, Objective, evaluating, fit
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -201,6 +201,22 @@ def test_a_network_is_compiled_whole_and_its_names_stay(make):
     assert torch.equal(output, plain(x))
     assert list(network.state_dict()) == list(plain.state_dict())
     assert torch.equal(copy.deepcopy(network)(x), output)
+
+
+def test_many_networks_are_compiled_each_for_training_and_for_evaluation():
+    """PyTorch's own limit is eight times for all of them; then it computes uncompiled."""
+    networks, graphs = [nn.Sequential(nn.Linear(2, size)) for size in range(1, 6)], []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    compile_(networks, backend)
+    for network in networks:
+        network(torch.randn(3, 2))
+        with evaluating(network):
+            network(torch.randn(3, 2))
+    assert len(graphs) == 10
 
 
 def test_a_missing_compiler_is_one_line_before_the_first_step(monkeypatch):
