@@ -215,6 +215,17 @@ def test_the_profile_may_come_from_the_environment(monkeypatch, said):
     assert 'profile = "full"' in Path("runs/vae-digits/config.toml").read_text()
 
 
+def test_processes_that_cannot_train_together_are_refused_before_they_start(refused, monkeypatch):
+    several = ("train", "vae", "--devices", "2", "--device")
+    assert (
+        refused(*several, "mps") == "--device mps is not for several processes; choose cpu or cuda"
+    )
+    assert refused("train", "vae", "--devices", "0") == "devices must be at least 1, got 0"
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "any")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert refused(*several, "cpu").startswith("--devices 2 contradicts torchrun, which started 4 ")
+
+
 def test_samples_are_saved_where_one_asks_and_depend_on_the_seed(said, run):
     for name, seed in [("a", 1), ("b", 1), ("c", 2)]:
         text = said("sample", run, "--n", 9, "--seed", seed, "--out", f"deep/{name}.png")

@@ -98,15 +98,20 @@ def _kind(devices: int, device: str) -> str:
 
 def _in_a_group(function: Callable[[], Value], devices: int, nodes: int, kind: str) -> Value | None:
     """Join the others, call the function, and part from them."""
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it greets at each start
     from lightning_fabric import Fabric  # slow to import
+    from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
     from lightning_fabric.strategies import DDPStrategy
 
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it greets at each start
     # What the host knows goes by Gloo, also where there are GPUs: no kernel has to wait while the
     # first process evaluates.
     backend = "cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo"
     strategy = DDPStrategy(process_group_backend=backend, timeout=LONGEST_WAIT)
-    fabric = Fabric(accelerator=kind, devices=devices, num_nodes=nodes, strategy=strategy)
+    # Named, or Fabric would ask SLURM for the ranks wherever it finds that around it.
+    ranks = TorchElasticEnvironment() if _by_torchrun() else LightningEnvironment()
+    fabric = Fabric(
+        accelerator=kind, devices=devices, num_nodes=nodes, strategy=strategy, plugins=ranks
+    )
     fabric.launch()
     with joined(Group(fabric)):
         try:
