@@ -444,18 +444,30 @@ def test_shares_are_of_the_highest_ceilings_that_were_seen(monkeypatch):
 
 
 def test_as_many_threads_as_a_run_would_take(monkeypatch, quick_ceilings):
-    chosen, real = [], bench.speed_of_run
+    asked, real = [], bench.speed_of_run
 
-    def one_thread(config, *others):  # more would stay behind in this process
-        chosen.append(real(config, *others))
-        return replace(chosen[0], threads=1)
+    def one_thread(config, *run):  # others would stay behind in this process
+        asked.append((config.threads, *run[-2:]))
+        return real(replace(config, threads=1), *run)
 
     monkeypatch.setattr(bench, "speed_of_run", one_thread)
     (job,) = bench.jobs(["vae"], batch_size=4, device="cpu")
-    row = bench.measure(job, steps=3)
-    dataset, device = load("digits"), torch.device("cpu")
-    assert chosen == [real(job.config, device, dataset, vae.build, vae.forward)]
-    assert row["threads"] == 1
+    assert bench.measure(job, steps=3)["threads"] == 1
+    assert asked == [(0, vae.build, vae.forward)]
+
+
+def test_what_disturbed_the_measurement_is_said(quick_ceilings):
+    work = bench.jobs(["vae"], batch_size=4, device="cpu", threads=1)
+    (content,) = bench.measured(work, steps=3, fresh=False)
+    (row,) = content["rows"]
+    assert 0 < row["processor_share"] < 1.1
+    warned = {}
+    for share, threads in [(0.7, 1), (0.98, 1), (0.7, 2)]:
+        row |= {"processor_share": share, "threads": threads}
+        lines = bench_command.table(content)
+        warned[share, threads] = any("up to 30% of the time" in line for line in lines)
+        assert warned[share, threads] == any(line.startswith("vae *") for line in lines)
+    assert warned == {(0.7, 1): True, (0.98, 1): False, (0.7, 2): False}
 
 
 def test_a_model_without_memory_is_named_and_the_others_are_measured(monkeypatch, quick_ceilings):
@@ -496,7 +508,7 @@ def test_an_interruption_leaves_what_was_measured(tmp_path, capsys, monkeypatch,
     assert [row["name"] for row in json.loads((tmp_path / "bench.json").read_text())["rows"]] == [
         "vae"
     ]
-    assert "\nvae " in out
+    assert "\nvae" in out
     assert err.startswith("genlearn: stopped")
 
 

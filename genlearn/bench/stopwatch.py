@@ -26,6 +26,9 @@ class Timing(NamedTuple):
     accumulated."""
     warm_up: int
     """Steps before the first block."""
+    processor_seconds: float
+    """That this process had a processor for, over all blocks and threads. In one thread on the CPU
+    it is the time on the clock, unless other work had the processor meanwhile."""
 
     @property
     def seconds_a_step(self) -> float:
@@ -92,6 +95,7 @@ class Stopwatch(Callback):
             if done >= self.period + LEAST_WARM_UP and enough:
                 self._plan((now - self.began) / (done - self.period))
                 self.warm_up, self.draws = done, training.draws
+                self.processor = time.process_time()
                 if self.device.type == "cuda":
                     torch.cuda.reset_peak_memory_stats(self.device)
                 self._mark()
@@ -120,5 +124,8 @@ class Stopwatch(Callback):
         else:
             seconds = [end - begin for begin, end in pairs]
         draws = (training.draws - self.draws) // self.blocks
-        self.timing = Timing(tuple(seconds), self.size, draws * self.images, self.warm_up)
+        processor = time.process_time() - self.processor
+        self.timing = Timing(
+            tuple(seconds), self.size, draws * self.images, self.warm_up, processor
+        )
         training.stopped = "timed"

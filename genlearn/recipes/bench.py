@@ -134,6 +134,7 @@ def measure(job: Job, seconds: float = 3.0, steps: int = 0) -> dict[str, Any]:
         "seconds_a_step": timing.seconds_a_step,
         "first_quartile": low,
         "third_quartile": high,
+        "processor_share": timing.processor_seconds / sum(timing.seconds),
         "images_a_step": timing.images / timing.steps,
         "images_a_second": timing.images_a_second,
         "flops_a_step": cost.flops,

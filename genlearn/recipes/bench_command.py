@@ -90,7 +90,7 @@ def table(content: dict[str, Any]) -> list[str]:
         spread = (row["third_quartile"] - row["first_quartile"]) / row["seconds_a_step"] / 2
         lines.append(
             [
-                row["name"],
+                row["name"] + " *" * _is_disturbed(row, content["device"]),
                 _number(1 / row["seconds_a_step"]),
                 f"{spread:.0%}",
                 _number(row["images_a_second"]),
@@ -109,6 +109,11 @@ def table(content: dict[str, Any]) -> list[str]:
         for first, *cells in lines
     ]
     text += [f"{name}: not measured: {why}" for name, why in content["not_measured"].items()]
+    if disturbed := [row for row in content["rows"] if _is_disturbed(row, content["device"])]:
+        taken = 1 - min(row["processor_share"] for row in disturbed)
+        text.append(
+            f"* other work had the processor for up to {taken:.0%} of the time: measure again"
+        )
     text += [
         f"{row['name']}: not counted: {', '.join(row['not_counted'])}"
         for row in content["rows"]
@@ -135,6 +140,11 @@ def _head(content: dict[str, Any]) -> list[str]:
             f"{_number(copy)} GB/s; they meet at {products / copy:.1f} FLOP/B"
         )
     return lines
+
+
+def _is_disturbed(row: dict[str, Any], device: str) -> bool:
+    """Whether other work had the processor meanwhile; only one thread never waits by itself."""
+    return device == "cpu" and row["threads"] == 1 and row["processor_share"] < 0.95
 
 
 def _memory(content: dict[str, Any]) -> list[str]:
