@@ -33,7 +33,8 @@ def speed_of_run(
     if config.compile:
         check_compiler(device)
     work = 0.0
-    if not config.threads and cores() > config.devices:  # only then it decides something
+    # Counted only where it decides something.
+    if device.type == "cpu" and not config.threads and cores() > config.devices:
         work = work_of_a_step(config, dataset, build, forward)
     return _chosen(config, device, work)
 
