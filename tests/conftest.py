@@ -26,7 +26,8 @@ torch.set_num_threads(1)  # sums in the same order on every machine, and faster 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest tests, so that two workers end together."""
-    items.sort(key=lambda item: item.path.name != "test_processes.py")
+    longest = {"test_processes.py", "test_several_processes.py"}
+    items.sort(key=lambda item: item.path.name not in longest)
 
 
 @pytest.fixture(autouse=True)

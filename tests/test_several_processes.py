@@ -121,6 +121,14 @@ def test_a_checkpoint_of_two_is_continued_by_one_and_one_of_one_by_two(tmp_path)
         assert trained.rows == whole.rows
 
 
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
+def test_two_gpus_train_as_one_that_accumulates_two_batches():
+    one, two = trainings.vae(2, device="cuda"), launch(trainings.vae, 2, "cuda")
+    for name, weight in one.weights.items():
+        torch.testing.assert_close(two.weights[name], weight, rtol=1e-4, atol=1e-5)
+    assert two.rows[-1]["vae/loss"] == pytest.approx(one.rows[-1]["vae/loss"], rel=1e-4)
+
+
 # --- what befalls one, ends both ---------------------------------------------
 
 

@@ -31,12 +31,12 @@ class Trained(NamedTuple):
 Callbacks = Sequence[Callback]
 
 
-def vae(accumulate: int = 1, callbacks: Callbacks = ()) -> Trained:
+def vae(accumulate: int = 1, callbacks: Callbacks = (), device: str = "cpu") -> Trained:
     torch.manual_seed(current_group().rank)  # the first one's weights count
     model = VAE.mlp(SHAPE, LEVELS, latent_dim=2, hidden=(8,), dropout=0.2)
     adam = torch.optim.AdamW(model.parameters(), lr=1e-2)
     objective = Objective("vae", lambda step: -model.elbo(*step.batch).mean(), adam)
-    return _trained({"vae": model}, [objective], accumulate, callbacks)
+    return _trained({"vae": model}, [objective], accumulate, callbacks, device=device)
 
 
 def gan(accumulate: int = 1, callbacks: Callbacks = (), spectral: bool = False) -> Trained:
@@ -76,7 +76,7 @@ def codebook(accumulate: int = 1, callbacks: Callbacks = ()) -> Trained:
     """The recipe of the VQ-VAE: moving averages, and words that begin anew."""
     config = recipe.Config(
         steps=STEPS, batch_size=4, channels=(4, 4), code_dim=3, codes=8, decay=0.5, restart=0.9,
-        accumulate=accumulate,
+        accumulate=accumulate, device="cpu",
     )  # fmt: skip
     dataset = Dataset("random", *(_images(seed) for seed in range(3)))
     model = recipe.build(config, SHAPE, LEVELS)
@@ -178,7 +178,8 @@ def _trained(
     objectives: Sequence[Objective],
     accumulate: int,
     callbacks: Callbacks,
-    steps: int = 12,
+    steps: int = STEPS,
+    device: str = "cpu",
 ) -> Trained:
     history = fit(
         modules,
@@ -187,6 +188,7 @@ def _trained(
         steps,
         accumulate=accumulate,
         clip=1.0,
+        device=device,
         group=current_group(),
         log_every=6,
         callbacks=callbacks,
@@ -196,7 +198,7 @@ def _trained(
 
 def _weights(modules: dict[str, nn.Module]) -> dict[str, Tensor]:
     return {
-        f"{name}.{key}": tensor
+        f"{name}.{key}": tensor.cpu()
         for name, module in modules.items()
         for key, tensor in module.state_dict().items()
     }
