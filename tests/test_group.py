@@ -9,7 +9,7 @@ from torch import distributed, nn
 
 from genlearn.errors import ProcessError
 from genlearn.processes import Group, current_group, devices_here, joined, launch
-from genlearn.processes.supervising import Died, _is_a_consequence
+from genlearn.processes.supervising import Died, _as_can_be_sent, _is_a_consequence
 from genlearn.training import Objective, fit
 
 
@@ -138,6 +138,15 @@ def test_of_several_errors_the_cause_is_told_and_no_consequence():
     lost, died, bug = ProcessError("lost"), Died("killed"), ValueError("bug")
     assert min([lost, died], key=_is_a_consequence) is died
     assert min([lost, died, bug], key=_is_a_consequence) is bug
+
+
+def test_an_error_that_cannot_be_sent_as_it_is_keeps_its_message():
+    class Local(Exception):
+        """No other process knows this class."""
+
+    sent = _as_can_be_sent(Local("what happened"))
+    assert (type(sent), str(sent)) == (RuntimeError, "Local: what happened")
+    assert type(_as_can_be_sent(KeyError("a"))) is KeyError
 
 
 # --- what cannot be ----------------------------------------------------------

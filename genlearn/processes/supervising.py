@@ -158,7 +158,14 @@ def _process(
     except GenlearnError as error:
         tell(FAILED, error)
     except BaseException as error:
-        tell(FAILED, ExceptionWithTraceback(error, error.__traceback__))
+        tell(FAILED, ExceptionWithTraceback(_as_can_be_sent(error), error.__traceback__))
+
+
+def _as_can_be_sent(error: BaseException) -> BaseException:
+    try:
+        return pickle.loads(pickle.dumps(error))
+    except Exception:  # its class demands what its message does not hold
+        return RuntimeError(f"{type(error).__name__}: {error}")
 
 
 def _end_with_parent() -> None:
