@@ -2,17 +2,12 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
 
 from genlearn.errors import ProcessError
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric  # slow to import
-
-Value = TypeVar("Value")
 
 
 class Group:
@@ -26,13 +21,13 @@ class Group:
     once, when all of it is there.
 
     Args:
-        fabric: launched; None: this process alone.
+        fabric: of Lightning, launched; None: this process alone.
 
     Raises:
         ProcessError: from any call, if another process of the group has ended.
     """
 
-    def __init__(self, fabric: "Fabric | None" = None) -> None:
+    def __init__(self, fabric: Any = None) -> None:
         self.fabric = fabric
         self.rank = fabric.global_rank if fabric else 0
         self.size = fabric.world_size if fabric else 1
@@ -72,7 +67,7 @@ class Group:
                 distributed.broadcast(value, src=0)
             tensor.detach().copy_(value)
 
-    def first(self, function: Callable[[], Value]) -> Value:
+    def first(self, function: Callable[[], Any]) -> Any:
         """Call a function in the first process alone, and give its result to all.
 
         While it runs, :func:`current_group` is that process alone.

@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any
 
 import torch
 
@@ -18,14 +18,12 @@ from genlearn.errors import GenlearnError, ProcessError
 from genlearn.processes.group import Group, current_group, joined
 from genlearn.processes.supervising import supervised
 
-Value = TypeVar("Value")
-
 # The first process may evaluate for hours while the others wait for its figures. A process that
 # ended is noticed at once, by its closed connection or by who started it: not by a time limit.
 LONGEST_WAIT = timedelta(days=7)
 
 
-def launch(function: Callable[[], Value], devices: int = 1, device: str = "auto") -> Value | None:
+def launch(function: Callable[[], Any], devices: int = 1, device: str = "auto") -> Any:
     """Call a function in several processes, which form one group: see :func:`current_group`.
 
     Under ``torchrun`` they are there: this one joins the others. With one device the function is
@@ -96,7 +94,7 @@ def _kind(devices: int, device: str) -> str:
     return device
 
 
-def _in_a_group(function: Callable[[], Value], devices: int, nodes: int, kind: str) -> Value | None:
+def _in_a_group(function: Callable[[], Any], devices: int, nodes: int, kind: str) -> Any:
     """Join the others, call the function, and part from them."""
     from lightning_fabric import Fabric  # slow to import
     from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
