@@ -33,7 +33,7 @@ class Ceilings(NamedTuple):
         return "compute" if cost.intensity > self.ridge else "memory"
 
     def least_seconds(self, cost: Cost) -> float:
-        """Return the time that the lower ceiling leaves: the roofline.
+        """Return the time that the lower ceiling leaves: the roofline, eq-scale-roofline.
 
         Where tensors stay in a cache, a program may be faster than the memory's ceiling says.
 

@@ -44,7 +44,7 @@ class Group:
     def average_gradients(
         self, parameters: Sequence[Tensor], statistics: Sequence[Tensor] = ()
     ) -> None:
-        """Replace each gradient by its mean; where a process has none, it counts as zero.
+        """Replace each gradient by its mean, eq-scale-union; a missing one counts as zero.
 
         Args:
             parameters: whose gradients are meant.

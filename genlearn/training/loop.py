@@ -52,7 +52,7 @@ def fit(
         order: "alternating": each player answers the other's newest weights,
             eq-game-alternating; "simultaneous": all gradients are taken before anyone moves,
             eq-game-simultaneous.
-        accumulate: batches whose gradients are averaged for one update.
+        accumulate: batches whose gradients are averaged for one update, eq-scale-union.
         clip: largest Euclidean norm of an objective's gradient.
         precision: "bf16" runs the networks under autocast.
         channels_last: keep the weights of convolutions in this order of memory.

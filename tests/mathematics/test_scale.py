@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 from torch.utils.flop_counter import FlopCounterMode
 
 from genlearn import models, nets
+from genlearn.bench import Ceilings, Cost
 from genlearn.data import Batches, Split
 from genlearn.training import Objective, fit
 
@@ -151,6 +152,8 @@ def test_no_order_of_loads_and_products_beats_the_roof(intensity):
             computed = max(loaded, computed) + work / tiles / peak
         reached.append(work / computed)
     roof = min(peak, bandwidth * intensity)
+    least = Ceilings(peak, bandwidth).least_seconds(Cost(work, total, {}))
+    assert least == pytest.approx(work / roof)
     assert all(speed <= roof * (1 + 1e-9) for speed in reached)
     assert reached == sorted(reached)
     assert reached[-1] == pytest.approx(roof, rel=0.01)
@@ -219,6 +222,29 @@ def test_an_update_below_a_part_in_512_is_lost_for_every_weight(numbers):
         assert torch.equal(nearest(lost), weights)
     powers = weights[torch.frexp(weights).mantissa == 0.5]
     assert (nearest(powers - powers * 2.0**-9 * (1 + 2.0**-8)) < powers).all()  # it is sharp
+
+
+@pytest.mark.equation("eq-scale-lost")
+def test_fit_in_bf16_keeps_updates_that_bfloat16_would_lose():
+    """A thousandth of half a spacing a step, for every weight; the products are rounded."""
+    torch.manual_seed(0)
+    split, kinds = Split(torch.zeros(8, 1, 1, 1, dtype=torch.uint8), None, 2), set()
+    layer = nn.Linear(4, 4, bias=False)
+    with torch.no_grad():
+        layer.weight.fill_(1.0)
+    sgd = torch.optim.SGD(layer.parameters(), lr=2.0**-20)
+
+    def loss(step):
+        out = layer(torch.ones(1, 4))
+        kinds.add(out.dtype)
+        return out.float().sum()
+
+    fit({"net": layer}, [Objective("net", loss, sgd)], Batches(split, 2), 8, precision="bf16",
+        device="cpu")  # fmt: skip
+    assert kinds == {torch.bfloat16}
+    assert layer.weight.dtype == torch.float32
+    assert (layer.weight == 1 - 8 * 2.0**-20).all()
+    assert (layer.weight.bfloat16() == 1).all()
 
 
 def test_the_sum_of_ones_in_bfloat16_stays_at_256():
