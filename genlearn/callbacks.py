@@ -60,8 +60,9 @@ class Evaluate(Callback):
         self.function, self.every = function, every
 
     def after_step(self, training: Training) -> None:
-        """Call the function when it is time."""
+        """Call the function when it is time, and when all losses so far are finite."""
         if _is_time(training, self.every):
+            training.read()
             with evaluating(*training.modules.values()):
                 training.history.add(training.step, training.group.first(self.function))
 
@@ -173,8 +174,11 @@ class SampleGrid(Callback):
         self.folder, self.draw, self.levels, self.every = Path(folder), draw, levels, every
 
     def after_step(self, training: Training) -> None:
-        """Write a picture when it is time."""
-        if training.group.rank == 0 and _is_time(training, self.every):
+        """Write a picture when it is time, and when all losses so far are finite."""
+        if not _is_time(training, self.every):
+            return
+        training.read()
+        if training.group.rank == 0:
             from genlearn.viz import save_png, tile  # matplotlib is slow to import
 
             with evaluating(*training.modules.values()):

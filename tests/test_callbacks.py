@@ -11,6 +11,7 @@ from PIL import Image
 from torch import nn
 
 from genlearn.callbacks import Average, Evaluate, KeepBest, Progress, SampleGrid
+from genlearn.errors import TrainingError
 from genlearn.training import Callback, Objective, Training, fit
 
 
@@ -54,6 +55,24 @@ def test_figures_are_taken_in_evaluation_mode_and_training_goes_on(train):
     mode = Mode()
     train(2, mode, Evaluate(lambda: modes.append(mode.module.training) or {}, every=1), mode)
     assert modes == [True, False, True] * 2
+
+
+@pytest.mark.parametrize("kind", ["figures", "pictures"])
+def test_nothing_is_drawn_from_weights_that_are_not_finite(train, tmp_path, kind):
+    """Also between two log points the loss is what is complained of, with its first bad step."""
+
+    class Spoil(Callback):
+        def after_step(self, training):
+            if training.step == 1:
+                with torch.no_grad():
+                    training.modules["m"][0].fill_(float("nan"))
+
+    def draw():
+        raise AssertionError("drawn all the same")
+
+    looks = {"figures": Evaluate(draw, every=3), "pictures": SampleGrid(tmp_path, draw, 256, 3)}
+    with pytest.raises(TrainingError, match="toy/loss is nan at step 1"):
+        train(9, Spoil(), looks[kind], log_every=100)
 
 
 def test_pictures_of_samples_are_written_when_it_is_time(train, tmp_path):
