@@ -215,6 +215,23 @@ def check_compiler(device: torch.device) -> None:
         ) from None
 
 
+def check_gradients(networks: Iterable[nn.Module], device: torch.device, precision: str) -> None:
+    """Refuse what PyTorch 2.13 compiles wrongly: on a CPU, in bf16, no gradient passes an Upsample.
+
+    The loss is right then, and the layers before it never learn.
+
+    Raises:
+        TrainingError: if one of the networks enlarges images so.
+    """
+    if device.type == "cpu" and precision == "bf16":
+        for network in networks:
+            if any(isinstance(part, nn.Upsample) for part in network.modules()):
+                raise TrainingError(
+                    "a network with nn.Upsample, compiled for a CPU in bf16, gets wrong gradients "
+                    "from PyTorch; choose fp32, or leave compile off"
+                )
+
+
 # --- memory --------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from genlearn.models import VAE
 from genlearn.speed import (
     channels_last_,
     check_compiler,
+    check_gradients,
     choose_speed,
     choose_threads,
     compile_,
@@ -231,3 +232,14 @@ def test_a_missing_compiler_is_one_line_before_the_first_step(monkeypatch):
     assert "\n" not in str(error.value)
     with pytest.raises(TrainingError):
         check_compiler(CPU)
+
+
+def test_what_would_be_compiled_wrongly_is_refused(monkeypatch):
+    """On a CPU, in bf16, no gradient passes a compiled Upsample; all else is let pass."""
+    monkeypatch.setattr(torch, "compile", lambda function: function)  # as if it worked
+    networks = [nn.Linear(1, 1), nn.Sequential(nn.Upsample((4, 4)), nn.Conv2d(1, 1, 3))]
+    with pytest.raises(TrainingError, match="wrong gradients from PyTorch; choose fp32, or leave"):
+        trained(compile=networks, precision="bf16")
+    check_gradients(networks[:1], CPU, "bf16")
+    check_gradients(networks, CPU, "fp32")
+    check_gradients(networks, CUDA, "bf16")

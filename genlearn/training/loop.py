@@ -16,7 +16,7 @@ from genlearn.data import Batches, Draws, derive_seed
 from genlearn.devices import autocast, default_generators, pick_device, state_put_back
 from genlearn.history import History
 from genlearn.processes import Group, running_statistics
-from genlearn.speed import channels_last_, check_compiler, compile_
+from genlearn.speed import channels_last_, check_compiler, check_gradients, compile_
 from genlearn.training.objective import Objective, Step
 from genlearn.training.state import Callback, Lap, Training
 
@@ -66,7 +66,8 @@ def fit(
         callbacks: in the order in which they are called.
 
     Raises:
-        TrainingError: if a loss stops being finite, or networks cannot be compiled here.
+        TrainingError: if a loss stops being finite, or networks cannot be compiled here, or not
+            rightly.
         ValueError: if the settings do not exist or contradict each other.
     """
     _check(objectives, order, accumulate, log_every)
@@ -74,6 +75,7 @@ def fit(
     target = group.device or pick_device(device)
     if compile:
         check_compiler(target)
+        check_gradients(compile, target, precision)
         compile_(compile)
     for module in modules.values():
         module.to(target).train()
