@@ -231,12 +231,20 @@ def of_images(
 
 
 def of_players(
-    gan: GAN, shape: tuple[int, int, int], batch: int, penalty: bool = False, turn: int = 1
+    gan: GAN,
+    shape: tuple[int, ...],
+    batch: int,
+    penalty: bool = False,
+    turn: int = 1,
+    weight: float = gans.PENALTY_WEIGHT,
 ) -> Family:
-    """A pair of players, by WGAN-GP or by the non-saturating loss."""
+    """A pair of players, by WGAN-GP or by the non-saturating loss.
+
+    The loop by hand knows no other weight of the penalty than its own.
+    """
 
     def price(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-        return gans.PENALTY_WEIGHT * unit_gradient_penalty(critic, interpolates(real, fake))
+        return weight * unit_gradient_penalty(critic, interpolates(real, fake))
 
     extra = price if penalty else None
     train = gans.wgan_gp if penalty else gans.non_saturating
