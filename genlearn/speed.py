@@ -18,7 +18,8 @@ from torch import nn
 from genlearn.errors import TrainingError
 
 WORK_OF_TWO_THREADS = 0.5e9
-"""Floating-point operations of a step from which a second thread pays: measured."""
+"""Floating-point operations of a step from which a second thread is used. There it pays clearly;
+below it gains little on idle cores, and loses on busy ones: measured."""
 FORWARD_PASSES = 3
 """Work of a step in forward passes: going backward costs two, one for each factor of a product."""
 
@@ -106,10 +107,9 @@ def _has_amx() -> bool:
 def choose_threads(work: float, cores: int, device: torch.device) -> tuple[int, str]:
     """Return a number of threads for a step, and why.
 
-    Small steps are slower on two threads than on one: each operation waits until all threads are
-    done with their part of it. So each further one gains less, and the number grows as the root of
-    the work: two for ``WORK_OF_TWO_THREADS``, four for four times as much. Beyond two it is not
-    measured.
+    In small steps threads mostly wait: each operation lasts until all are done with their part of
+    it. So each further one gains less, and the number grows as the root of the work: two for
+    ``WORK_OF_TWO_THREADS``, four for four times as much. Beyond two it is not measured.
 
     Args:
         work: floating-point operations of the step.
