@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,6 +36,14 @@ def _plain_environment(monkeypatch, tmp_path):
     """No test depends on what the user has set, or has downloaded."""
     monkeypatch.delenv("GENLEARN_PROFILE", raising=False)
     monkeypatch.setenv("GENLEARN_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def _ctrl_c_is_heard():
+    """Where the tests run in the background, Ctrl-C is ignored from the start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

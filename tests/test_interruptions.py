@@ -33,14 +33,6 @@ class At(Callback):
             self.do(training)
 
 
-@pytest.fixture(autouse=True)
-def _ctrl_c_is_heard():
-    """Where the tests run in the background, Ctrl-C is ignored from the start."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.fixture
 def train(numbered):
     """Train one number; its loss after k steps is minus k. Every fourth step is a log point."""
